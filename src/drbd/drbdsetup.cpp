@@ -1,0 +1,131 @@
+#include "drbd/drbdsetup.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <fstream>
+#include <iterator>
+
+#include "spec/disk_spec.h"
+
+namespace block_drbd::drbd {
+
+namespace {
+
+using process::Output;
+
+std::string contents_of(const std::string& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+std::string first_line(std::string_view text) {
+  return printable(text.substr(0, text.find('\n')));
+}
+
+class Drbdsetup final : public Drbd {
+ public:
+  Drbdsetup(process::Processes& processes, std::string proc_drbd)
+      : processes_(processes), proc_drbd_(std::move(proc_drbd)) {}
+
+  Result<Resource> status(const std::string& resource, Duration limit) override {
+    const std::string proc = contents_of(proc_drbd_);
+    const Generation generation = read_generation(proc);
+    if (generation == Generation::Absent)
+      return absent(resource);
+    const bool json = generation == Generation::V9;
+    const auto output =
+        processes_.run({"drbdsetup", "status", resource, json ? "--json" : "--verbose"}, limit);
+    if (!output)
+      return failure(output.error());
+    // Exit code 10: `RES: No such resource`, with an empty list or no text.
+    auto resources = json ? read_status_json(output->out) : read_status_text(output->out);
+    if (!resources && output->exit_code == 0)
+      return failure("the state of DRBD resource " + resource +
+                     " cannot be read: " + resources.error().message);
+    if (output->exit_code != 0) {
+      if (output->err.find("No such resource") != std::string::npos)
+        return absent(resource);
+      return failure("the state of DRBD resource " + resource +
+                     " cannot be read: `drbdsetup status " + resource +
+                     "` says: " + first_line(output->err));
+    }
+    const auto found = std::find_if(resources->begin(), resources->end(),
+                                    [&](const Resource& each) { return each.name == resource; });
+    if (found == resources->end())
+      return absent(resource);
+    if (generation == Generation::V8) {
+      const auto roles = read_minor_roles(proc);
+      for (Volume& volume : found->volumes)
+        if (const auto role = roles.find(volume.minor); role != roles.end())
+          volume.role = role->second;
+    }
+    return std::move(*found);
+  }
+
+  Result<Settings> settings(const std::string& resource, Duration limit) override {
+    const bool json = generation() == Generation::V9;
+    std::vector<std::string> argv{"drbdsetup", "show", resource, "--show-defaults"};
+    if (json)
+      argv.emplace_back("--json");
+    const auto output = processes_.run(argv, limit);
+    if (!output)
+      return failure(output.error());
+    if (output->exit_code != 0)
+      return failure("the settings of DRBD resource " + resource +
+                     " cannot be read: " + first_line(output->err));
+    return json ? read_show_json(output->out) : read_show_text(output->out);
+  }
+
+  Result<Answer> promote(const Resource& resource, const Volume& volume, Duration limit) override {
+    return change("primary", resource, volume, limit);
+  }
+
+  Result<Answer> demote(const Resource& resource, const Volume& volume, Duration limit) override {
+    return change("secondary", resource, volume, limit);
+  }
+
+  std::string why_not_up(const std::string& resource, Duration limit) override {
+    if (generation() == Generation::Absent)
+      return "DRBD is not loaded in this node's kernel: run `modprobe drbd` and `drbdadm up " +
+             resource + "`, and enable drbd.service so that it is up after a boot";
+    const auto output = processes_.run({"drbdadm", "sh-resource", resource}, limit);
+    if (output && output->exit_code == 0)
+      return "DRBD resource " + resource +
+             " is configured but not up on this node: run `drbdadm up " + resource + "`";
+    if (output && output->err.find("not defined in your config") != std::string::npos)
+      return "there is no DRBD resource " + resource +
+             " in this node's configuration: compare the name in the guest's disk line with "
+             "`drbdadm sh-resources`";
+    return "DRBD resource " + resource + " is not up on this node, and drbdadm cannot tell why (" +
+           (output ? first_line(output->err) : output.error().message) +
+           "): mend that first, then run `drbdadm up " + resource + "`";
+  }
+
+ private:
+  static tl::unexpected<Error> absent(const std::string& resource) {
+    return failure("DRBD resource " + resource + " is not up on this node", ENOENT);
+  }
+
+  Generation generation() const { return read_generation(contents_of(proc_drbd_)); }
+
+  Result<Answer> change(const char* command, const Resource& resource, const Volume& volume,
+                        Duration limit) {
+    const bool by_minor = generation() == Generation::V8;
+    const auto output = processes_.run(
+        {"drbdsetup", command, by_minor ? std::to_string(volume.minor) : resource.name}, limit);
+    if (!output)
+      return failure(output.error());
+    return read_answer(output->exit_code, output->err);
+  }
+
+  process::Processes& processes_;
+  std::string proc_drbd_;
+};
+
+}  // namespace
+
+std::unique_ptr<Drbd> drbdsetup(process::Processes& processes, std::string proc_drbd) {
+  return std::make_unique<Drbdsetup>(processes, std::move(proc_drbd));
+}
+
+}  // namespace block_drbd::drbd

@@ -1,0 +1,45 @@
+// Readers for what DRBD's tools and kernel print. Pure: text in, model out.
+#pragma once
+
+#include <map>
+#include <string_view>
+#include <vector>
+
+#include "drbd/settings.h"
+#include "drbd/state.h"
+#include "result.h"
+
+namespace block_drbd::drbd {
+
+/// `drbdsetup status [RES] --json` (DRBD 9). Every key is optional; unknown ones are passed over.
+/// No resource is an empty list, not an error; text that is not such JSON is an error.
+Result<std::vector<Resource>> read_status_json(std::string_view text);
+
+/// `drbdsetup status [RES] --verbose` (DRBD 8.4; 9 prints the same grammar with more words). No
+/// resource is an empty list. Text that breaks off in the middle of a resource is an error: what is
+/// missing may be the peer that is Primary. Without --verbose DRBD leaves out minors, most
+/// connections and replications: they stay -1 and Unknown.
+Result<std::vector<Resource>> read_status_text(std::string_view text);
+
+/// `drbdsetup show RES --json [--show-defaults]` (DRBD 9). What is not shown has DRBD's default. No
+/// resource is an error with the code ENOENT (drbdsetup itself does not fail for it on DRBD 9).
+Result<Settings> read_show_json(std::string_view text);
+
+/// `drbdsetup show RES [--show-defaults]` (DRBD 8.4; 9 prints a similar text). As above.
+Result<Settings> read_show_text(std::string_view text);
+
+enum class Generation {
+  Absent,  ///< no DRBD in the kernel, or one older than 8
+  V8,      ///< 8.3 or 8.4: role changes go by minor
+  V9,      ///< 9 and later: role changes go by resource
+};
+
+/// The generation from the first line of /proc/drbd ("version: 8.4.11 (api:1/…"); empty text:
+/// Absent.
+Generation read_generation(std::string_view proc_drbd);
+
+/// The local role of each minor from /proc/drbd (8.x; 9 prints none). A minor that has neither disk
+/// nor peer is Unconfigured there and has no role.
+std::map<int, Role> read_minor_roles(std::string_view proc_drbd);
+
+}  // namespace block_drbd::drbd

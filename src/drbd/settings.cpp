@@ -1,0 +1,31 @@
+#include "drbd/settings.h"
+
+#include <algorithm>
+
+#include "drbd/net_option.h"
+
+namespace block_drbd::drbd {
+
+bool Settings::two_primaries_anywhere() const {
+  return std::any_of(connections.begin(), connections.end(),
+                     [](const ConnectionSettings& each) { return each.two_primaries; });
+}
+
+bool set_net_option(ConnectionSettings& connection, std::string_view name, std::string_view value) {
+  if (name == "allow-two-primaries") {
+    connection.two_primaries = value == "yes";
+    return value == "yes" || value == "no";
+  }
+  if (name == "protocol") {
+    if (value != "A" && value != "B" && value != "C")
+      return false;
+    connection.protocol = value.front();
+  } else if (name == "fencing") {
+    connection.fencing = value;
+  } else if (name == "_name") {
+    connection.peer = value;
+  }
+  return true;
+}
+
+}  // namespace block_drbd::drbd

@@ -1,0 +1,176 @@
+// The text of `drbdsetup show`: sections, and in them settings that end with a semicolon. DRBD 8.4:
+//
+//   resource r0 {
+//       net { protocol C; allow-two-primaries no; # default
+//       }
+//       _remote_host { address ipv4 10.0.0.2:7790; }
+//       _this_host { address ipv4 10.0.0.1:7790; volume 0 { disk { fencing dont-care; } } }
+//   }
+//
+// with neither `net` nor addresses while it is StandAlone. DRBD 9 has a section for each
+// connection:
+//
+//   resource "r0" {
+//       options { quorum off; }
+//       connection {
+//           _peer_node_id 1;
+//           path { _this_host ipv4 10.9.0.1:7000; _remote_host ipv4 10.9.0.2:7000; }
+//           net { protocol C; allow-two-primaries no; fencing dont-care; _name "node2"; }
+//       }
+//   }
+#include <cerrno>
+
+#include "drbd/net_option.h"
+#include "drbd/readers.h"
+#include "drbd/text.h"
+
+namespace block_drbd::drbd {
+
+namespace {
+
+constexpr std::string_view command = "drbdsetup show";
+
+void skip_blanks_and_comments(std::string_view& text) {
+  const auto skip_blanks = [&] {
+    text.remove_prefix(std::min(text.find_first_not_of(" \t\r\n"), text.size()));
+  };
+  skip_blanks();
+  while (text.starts_with('#')) {
+    take_line(text);
+    skip_blanks();
+  }
+}
+
+/// Takes a word, a text in quotes (without them), or one of `{` `}` `;` off a text that is not
+/// empty.
+std::string_view take_token(std::string_view& text) {
+  const auto take = [&](std::size_t size) {
+    const std::string_view taken = text.substr(0, size);
+    text.remove_prefix(taken.size());
+    return taken;
+  };
+  if (text.starts_with('"')) {
+    take(1);
+    const std::string_view quoted = take(text.find('"'));
+    take(1);
+    return quoted;
+  }
+  return take(std::max<std::size_t>(1, std::min(text.find_first_of(" \t\r\n{};\"#"), text.size())));
+}
+
+/// How far a fencing policy goes.
+int strength(std::string_view fencing) {
+  return fencing == "resource-and-stonith" ? 2 : fencing == "resource-only" ? 1 : 0;
+}
+
+class ShowReader {
+ public:
+  Result<Settings> read(std::string_view text) {
+    std::string_view start;  // of the statement that is being read, for the message
+    for (skip_blanks_and_comments(text); !text.empty(); skip_blanks_and_comments(text)) {
+      if (words_.empty())
+        start = text;
+      const char kind = text.front();
+      const std::string_view token = take_token(text);
+      if (kind != '{' && kind != '}' && kind != ';') {
+        words_.push_back(token);
+        continue;
+      }
+      if (!(kind == '{' ? open() : kind == '}' ? close() : set()))
+        return not_understood(command, start);
+      words_.clear();
+    }
+    if (!section_.empty() || !words_.empty())
+      return broke_off(command);
+    if (settings_.resource.empty())
+      return failure("DRBD has no such resource in the kernel: it is not up", ENOENT);
+    take_over_fencing_of_disks();
+    return std::move(settings_);
+  }
+
+ private:
+  bool open() {
+    if (words_.empty())
+      return false;
+    section_ += '/';
+    section_ += words_.front();
+    if (section_ == "/resource") {
+      const bool first = settings_.resource.empty();
+      settings_.resource = word(1);
+      return first && !settings_.resource.empty();
+    }
+    if (section_ == "/resource/connection" || section_ == "/resource/net")
+      settings_.connections.emplace_back();
+    else if (section_ == "/resource/_this_host/volume/disk")
+      fencing_of_disks_.emplace_back();
+    return true;
+  }
+
+  bool close() {
+    if (!words_.empty() || section_.empty())
+      return false;
+    section_.resize(section_.find_last_of('/'));
+    return true;
+  }
+
+  bool set() {
+    if (words_.empty())
+      return false;
+    const std::string_view name = words_.front();
+    if (section_ == "/resource/connection/net" || section_ == "/resource/net")
+      return set_net_option(connection(), name, word(1));
+    if (section_ == "/resource/connection" && name == "_peer_node_id") {
+      connection().node_id = number_from(word(1));
+      return connection().node_id.has_value();
+    }
+    if (section_ == "/resource/connection/path" && name == "_this_host")
+      connection().local_address = address();
+    else if (section_ == "/resource/connection/path" && name == "_remote_host")
+      connection().peer_address = address();
+    else if (section_ == "/resource/_this_host" && name == "address")
+      connection().local_address = address();
+    else if (section_ == "/resource/_remote_host" && name == "address")
+      connection().peer_address = address();
+    else if (section_ == "/resource/options" && name == "quorum")
+      settings_.quorum = word(1);
+    else if (section_ == "/resource/_this_host/volume/disk" && name == "fencing")
+      fencing_of_disks_.back() = word(1);
+    return true;
+  }
+
+  /// DRBD 8.4 has the policy with each disk. A resource is fenced no better than its weakest disk.
+  void take_over_fencing_of_disks() {
+    const auto weakest = std::ranges::min_element(fencing_of_disks_, {}, strength);
+    if (weakest == fencing_of_disks_.end() || weakest->empty())
+      return;
+    settings_.fencing = *weakest;
+    for (ConnectionSettings& each : settings_.connections)
+      each.fencing = *weakest;
+  }
+
+  /// The connection that is being read.
+  ConnectionSettings& connection() {
+    return settings_.connections.empty() ? settings_.connections.emplace_back()
+                                         : settings_.connections.back();
+  }
+
+  /// "ipv4 10.0.0.1:7790" as drbdsetup takes it: "ipv4:10.0.0.1:7790".
+  std::string address() const { return std::string(word(1)) + ':' + std::string(word(2)); }
+
+  std::string_view word(std::size_t index) const {
+    return index < words_.size() ? words_[index] : std::string_view();
+  }
+
+  Settings settings_;
+  std::string section_;  ///< where we are, as "/resource/connection/net"
+  std::vector<std::string_view> words_;
+  std::vector<std::string> fencing_of_disks_;
+};
+
+}  // namespace
+
+Result<Settings> read_show_text(std::string_view text) {
+  return ShowReader().read(text);
+}
+
+}  // namespace block_drbd::drbd

@@ -1,0 +1,77 @@
+#include "drbd/json.h"
+#include "drbd/readers.h"
+
+namespace block_drbd::drbd {
+
+namespace {
+
+constexpr std::string_view command = "drbdsetup status --json";
+
+Volume read_volume(const Json& json) {
+  Volume volume;
+  volume.number = number_of(json, "volume").value_or(volume.number);
+  volume.minor = number_of(json, "minor").value_or(volume.minor);
+  volume.disk = disk_from(text_of(json, "disk-state"));
+  volume.quorum = member(json, "quorum") != false;
+  return volume;
+}
+
+PeerVolume read_peer_volume(const Json& json) {
+  PeerVolume volume;
+  volume.number = number_of(json, "volume").value_or(volume.number);
+  volume.replication = replication_from(text_of(json, "replication-state"));
+  volume.disk = disk_from(text_of(json, "peer-disk-state"));
+  return volume;
+}
+
+Result<Peer> read_peer(const Json& json) {
+  Peer peer;
+  peer.name = text_of(json, "name");
+  peer.node_id = number_of(json, "peer-node-id");
+  peer.connection = connection_from(text_of(json, "connection-state"));
+  peer.role = role_from(text_of(json, "peer-role"));
+  const Json& volumes = member(json, "peer_devices");
+  if (!is_list(volumes))
+    return not_understood(command, "peer_devices");
+  for (const Json& each : volumes)
+    peer.volumes.push_back(read_peer_volume(each));
+  return peer;
+}
+
+Result<Resource> read_resource(const Json& json) {
+  Resource resource;
+  resource.name = text_of(json, "name");
+  resource.role = role_from(text_of(json, "role"));
+  resource.suspended = member(json, "suspended") == true;
+  const Json& volumes = member(json, "devices");
+  const Json& peers = member(json, "connections");
+  if (!is_list(volumes) || !is_list(peers))
+    return not_understood(command, is_list(peers) ? "devices" : "connections");
+  for (const Json& each : volumes)
+    resource.volumes.push_back(read_volume(each));
+  for (const Json& each : peers) {
+    auto peer = read_peer(each);
+    if (!peer)
+      return failure(std::move(peer.error()));
+    resource.peers.push_back(std::move(*peer));
+  }
+  return resource;
+}
+
+}  // namespace
+
+Result<std::vector<Resource>> read_status_json(std::string_view text) {
+  const auto list = read_list(command, text);
+  if (!list)
+    return failure(list.error());
+  std::vector<Resource> resources;
+  for (const Json& each : *list) {
+    auto resource = read_resource(each);
+    if (!resource)
+      return failure(std::move(resource.error()));
+    resources.push_back(std::move(*resource));
+  }
+  return resources;
+}
+
+}  // namespace block_drbd::drbd

@@ -1,0 +1,385 @@
+#include "hotplug/add.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <map>
+
+#include "hotplug/publish.h"
+#include "hotplug/release.h"
+#include "hotplug/survey.h"
+#include "policy/decide.h"
+#include "policy/refusals.h"
+#include "spec/disk_spec.h"
+
+namespace block_drbd::hotplug {
+
+using drbd::Role;
+using policy::Access;
+using policy::Action;
+using policy::Decision;
+using policy::Purpose;
+using record::Claim;
+using record::Phase;
+
+namespace {
+
+constexpr Duration pause_for_node{50};
+constexpr Duration pause_for_xen_lock{20};
+constexpr Duration pause_for_drbd{200};
+constexpr Duration patience_for_node = std::chrono::seconds(5);
+constexpr Duration patience_for_xen_lock = std::chrono::seconds(10);
+constexpr Duration patience_for_refusal = std::chrono::seconds(10);
+/// Two nodes that stepped back from each other must not meet again.
+constexpr unsigned shortest_step_back = 100;
+constexpr unsigned longest_step_back = 1500;
+
+/// What a turn waits for. Each has its own patience, counted from the first time.
+enum class Awaited { Peer, Link, Data, Refusal, Node, XenLock };
+
+/// The end of one turn under the lock: the disk is attached, or a pause and another turn.
+struct Turn {
+  bool done = false;
+  Duration pause{0};
+};
+
+constexpr Turn done_turn{.done = true, .pause = Duration(0)};
+
+Turn again_after(Duration pause) {
+  return {.done = false, .pause = pause};
+}
+
+std::string list_of_volumes(const drbd::Resource& resource) {
+  std::string list;
+  for (const drbd::Volume& volume : resource.volumes)
+    list += (list.empty() ? "" : ", ") + std::to_string(volume.number);
+  return list.empty() ? "none" : list;
+}
+
+bool any_peer_is_primary(const drbd::Resource& resource) {
+  return std::any_of(resource.peers.begin(), resource.peers.end(),
+                     [](const drbd::Peer& peer) { return peer.role == Role::Primary; });
+}
+
+bool all_peers_settled(const drbd::Resource& resource) {
+  return std::all_of(resource.peers.begin(), resource.peers.end(), drbd::is_settled);
+}
+
+/// One disk on its way to be attached.
+class Attaching {
+ public:
+  Attaching(Host& host, xenstore::BackendPath path, const Budget& budget)
+      : host_(host), path_(std::move(path)), budget_(budget) {}
+
+  Result<void> run() {
+    if (auto known = read_request(); !known)
+      return known;
+    if (already_attached_)
+      return {};
+    for (;;) {
+      const auto turn = take_turn();
+      if (!turn)
+        return failure(turn.error());
+      if (turn->done)
+        return {};
+      if (!host_.clock.wait(budget_.left(turn->pause)))
+        return failure("DRBD resource " + request_.resource +
+                       ": this program was asked to end before the disk was attached");
+      if (budget_.is_spent())
+        return failure("DRBD resource " + request_.resource +
+                       " could not be attached in the time that the toolstack allows" +
+                       (waiting_for_.empty() ? "" : "; the last wait was: " + waiting_for_));
+    }
+  }
+
+  /// Empty until the disk spec was understood.
+  const std::string& resource() const { return request_.resource; }
+
+ private:
+  Result<void> read_request() {
+    auto backend = xenstore::read_backend(host_.store, path_);
+    if (!backend)
+      return failure(backend.error());
+    if (!*backend)
+      return failure("the toolstack has given up this disk: there is no backend " + path_.text() +
+                     " in xenstore");
+    auto spec = parse_disk_spec((*backend)->params);
+    if (!spec)
+      return failure(spec.error());
+    if (!(*backend)->physical_device.empty())
+      return recognise(spec->resource);
+    auto domain = xenstore::read_domain(host_.store, path_.frontend());
+    if (!domain)
+      return failure(domain.error());
+    domain_ = std::move(*domain);
+
+    constexpr std::string_view arriving = "--incoming";
+    const bool incoming = domain_.name.ends_with(arriving) && host_.is_below_migrate_receive();
+    request_.purpose = incoming ? Purpose::Incoming : Purpose::Start;
+    request_.guest =
+        incoming ? domain_.name.substr(0, domain_.name.size() - arriving.size()) : domain_.name;
+    request_.access = policy::access_from((*backend)->mode);
+    request_.volume = spec->volume;
+    request_.resource = std::move(spec->resource);
+    return {};
+  }
+
+  /// There is a device already: ours when udev runs us twice (xend), else somebody else's.
+  Result<void> recognise(const std::string& resource) {
+    const auto claims = host_.records.claims_of(path_);
+    if (!claims)
+      return failure(claims.error());
+    already_attached_ = std::any_of(claims->begin(), claims->end(), [&](const Claim& claim) {
+      return claim.resource == resource && claim.phase == Phase::Attached;
+    });
+    if (!already_attached_)
+      return failure("backend " + path_.text() +
+                     " has a device already that another block script attached: only one may serve "
+                     "a disk. Detach the disk (xl block-detach) and attach it again");
+    return {};
+  }
+
+  Result<Turn> take_turn() {
+    const auto lock = lock_resource(host_, request_.resource, budget_);
+    if (!lock)
+      return failure(lock.error());
+    auto seen = survey(host_, request_.resource, path_, budget_.left(status_limit));
+    if (!seen)
+      return seen.error().code == ENOENT
+                 ? failure(host_.drbd.why_not_up(request_.resource, budget_.left(status_limit)))
+                 : failure(seen.error());
+    const drbd::Volume* volume = seen->resource.volume(request_.volume);
+    if (volume == nullptr || volume->minor < 0)
+      return failure("DRBD resource " + request_.resource + " has no volume " +
+                     std::to_string(request_.volume) +
+                     " on this node (it has: " + list_of_volumes(seen->resource) +
+                     "). Write drbd:" + request_.resource + "/VOLUME in the guest's disk line");
+    request_.physical_device = device::physical_device(volume->minor);
+
+    auto decision = decide(*seen);
+    if (!decision)
+      return failure(decision.error());
+    switch (decision->action) {
+      case Action::Refuse:
+        return failure(decision->because);
+      case Action::WaitForPeer:
+        return wait_for(Awaited::Peer, decision->because);
+      case Action::WaitForLink:
+        return wait_for(Awaited::Link, decision->because);
+      case Action::WaitForData:
+        return wait_for(Awaited::Data, decision->because);
+      case Action::TryToPromote:
+        say_what_we_wait_for(Awaited::Peer, decision->because);
+        break;
+      case Action::Promote:
+      case Action::HandOver:
+      case Action::Share:
+        break;
+    }
+    return promote(*decision, *seen, *volume);
+  }
+
+  Result<Decision> decide(const Survey& seen) {
+    policy::Situation situation{.resource = seen.resource,
+                                .users = {},
+                                .settings = {},
+                                .waited_for_peer = waited(Awaited::Peer),
+                                .waited_for_link = waited(Awaited::Link),
+                                .waited_for_data = waited(Awaited::Data)};
+    for (const policy::Attachment& attachment : seen.in_use)
+      situation.users.push_back(policy::user_for(attachment, domain_));
+    // Nobody can mount what is Secondary here.
+    if (seen.resource.role == Role::Primary)
+      for (const drbd::Volume& volume : seen.resource.volumes)
+        for (const std::string& use : host_.devices.host_uses(volume.minor))
+          situation.users.push_back(
+              {.relation = policy::Relation::Host,
+               .physical_device = {},
+               .read_only = false,
+               .description = "/dev/drbd" + std::to_string(volume.minor) + " is " + use});
+    if (policy::needs_settings(request_.purpose, seen.resource)) {
+      auto settings = host_.drbd.settings(request_.resource, budget_.left(status_limit));
+      if (!settings)
+        return failure(settings.error());
+      situation.settings = std::move(*settings);
+    }
+    return policy::decide(request_, situation);
+  }
+
+  Result<Turn> promote(const Decision& decision, const Survey& seen, const drbd::Volume& volume) {
+    const Role before = volume.role.value_or(seen.resource.role);
+    if (auto claimed = claim(seen, volume, before == Role::Primary); !claimed)
+      return failure(claimed.error());
+    if (decision.action != Action::Share || before != Role::Primary) {
+      const auto answer = host_.drbd.promote(seen.resource, volume, budget_.left());
+      if (!answer)
+        return failure(answer.error());
+      if (!answer->ok())
+        return refused(decision, *answer);
+    }
+    if (decision.action == Action::Promote || decision.action == Action::TryToPromote) {
+      const auto alone = is_alone(seen.resource);
+      if (!alone)
+        return failure(alone.error());
+      if (!*alone)
+        return step_back(seen.resource, volume, before);
+    }
+    return attach(seen, volume);
+  }
+
+  Result<Turn> refused(const Decision& decision, const drbd::Answer& answer) {
+    const bool hand_over = decision.action == Action::HandOver;
+    if (decision.action == Action::TryToPromote && answer.code == drbd::code::two_primaries)
+      return again_after(pause_for_drbd);
+    const bool final_for_hand_over = hand_over && answer.code == drbd::code::two_primaries;
+    if (policy::promotion_may_pass(answer) && !final_for_hand_over &&
+        waited(Awaited::Refusal) < patience_for_refusal)
+      return wait_for(Awaited::Refusal, answer.text);
+    return failure(hand_over ? policy::explain_hand_over(request_.resource, answer)
+                             : policy::explain_promotion(request_.resource, answer));
+  }
+
+  /// After our promotion: promotions are ordered cluster-wide while the link is up, so whoever
+  /// looks last sees the other. A peer whose role is not known any more is not settled.
+  Result<bool> is_alone(const drbd::Resource& before) {
+    const auto now = host_.drbd.status(request_.resource, budget_.left(status_limit));
+    if (!now)
+      return failure(now.error());
+    return !any_peer_is_primary(*now) &&
+           (!all_peers_settled(before) ||
+            (all_peers_settled(*now) && now->peers.size() == before.peers.size()));
+  }
+
+  Result<Turn> step_back(const drbd::Resource& resource, const drbd::Volume& volume, Role before) {
+    if (before != Role::Primary)
+      if (const auto answer = host_.drbd.demote(resource, volume, budget_.left()); !answer)
+        return failure(answer.error());
+    host_.report.tell(Severity::Notice, "DRBD resource " + request_.resource +
+                                            ": another node became Primary at the same moment, or "
+                                            "the link changed; stepping back, then looking again");
+    std::uniform_int_distribution<unsigned> pause(shortest_step_back, longest_step_back);
+    return again_after(Duration(pause(host_.random)));
+  }
+
+  /// The resource is ours: hands the device over, still under the lock.
+  Result<Turn> attach(const Survey& seen, const drbd::Volume& volume) {
+    const auto node = host_.devices.node_of(volume.minor);
+    if (!node)
+      return failure(node.error());
+    if (!*node) {
+      if (waited(Awaited::Node) < patience_for_node)
+        return wait_for(Awaited::Node,
+                        "udev has not made the device of minor " + std::to_string(volume.minor));
+      return failure("DRBD resource " + request_.resource + ": there is no device node for minor " +
+                     std::to_string(volume.minor) +
+                     " (block device 147:" + std::to_string(volume.minor) +
+                     ") under /dev. Look whether udev runs, and try `udevadm trigger "
+                     "--subsystem-match=block`");
+    }
+    auto xen_lock = host_.records.try_lock_xen_block();
+    if (!xen_lock)
+      return failure(xen_lock.error());
+    if (!*xen_lock) {
+      if (waited(Awaited::XenLock) < patience_for_xen_lock)
+        return wait_for(Awaited::XenLock, "another of Xen's block scripts is at work");
+      return failure(
+          "DRBD resource " + request_.resource +
+          ": another of Xen's block scripts has held /run/xen-hotplug/block for too long. "
+          "Look with `ps ax | grep scripts/block` what it is doing");
+    }
+    // Xen's own block script may have attached the device as phy:/dev/drbd… meanwhile.
+    const auto in_use = attachments_in_use(host_, seen.resource, seen.claims, path_);
+    if (!in_use)
+      return failure(in_use.error());
+    if (in_use->size() != seen.in_use.size())
+      return again_after(pause_for_drbd);
+
+    if (auto published = publish_device(host_.store, path_, request_.physical_device, **node);
+        !published)
+      return failure("DRBD resource " + request_.resource + ": " + published.error().message);
+    claim_->phase = Phase::Attached;
+    if (auto written = host_.records.write(*claim_); !written)
+      host_.report.tell(Severity::Failure, written.error().message);
+    host_.report.tell(Severity::Info,
+                      "DRBD resource " + request_.resource + ": " + **node + " is Primary for " +
+                          (domain_.name.empty() ? "" : "guest " + printable(domain_.name) + ", ") +
+                          "domain " + std::to_string(path_.frontend()));
+    return done_turn;
+  }
+
+  /// Written before the role is touched: whatever happens to us then, `remove` knows.
+  Result<void> claim(const Survey& seen, const drbd::Volume& volume, bool is_primary) {
+    if (!claim_) {
+      claim_ = Claim{.backend = path_,
+                     .resource = request_.resource,
+                     .volume = request_.volume,
+                     .minor = volume.minor,
+                     .phase = Phase::Promoting,
+                     .was_primary = is_primary && seen.in_use.empty(),
+                     .incoming = request_.purpose == Purpose::Incoming,
+                     .domain = domain_.name,
+                     .vm = domain_.vm};
+      // What an earlier, killed `add` of this disk promoted is not somebody else's.
+      for (const Claim& other : seen.claims)
+        if (other.phase != Phase::Attached)
+          claim_->was_primary = false;
+    }
+    claim_->minor = volume.minor;
+    return host_.records.write(*claim_);
+  }
+
+  Result<Turn> wait_for(Awaited what, const std::string& because) {
+    say_what_we_wait_for(what, because);
+    switch (what) {
+      case Awaited::Node:
+        return again_after(pause_for_node);
+      case Awaited::XenLock:
+        return again_after(pause_for_xen_lock);
+      default:
+        return again_after(pause_for_drbd);
+    }
+  }
+
+  /// Says it once, at once.
+  void say_what_we_wait_for(Awaited what, const std::string& because) {
+    waiting_for_ = because;
+    if (since_.try_emplace(what, host_.clock.now()).second)
+      host_.report.tell(Severity::Notice,
+                        "DRBD resource " + request_.resource + ": waiting, because " + because);
+  }
+
+  Duration waited(Awaited what) const {
+    const auto since = since_.find(what);
+    return since == since_.end()
+               ? Duration(0)
+               : std::chrono::duration_cast<Duration>(host_.clock.now() - since->second);
+  }
+
+  Host& host_;
+  xenstore::BackendPath path_;
+  Budget budget_;
+  policy::Request request_;
+  xenstore::Domain domain_;
+  bool already_attached_ = false;
+  std::optional<Claim> claim_;
+  std::map<Awaited, TimePoint> since_;
+  std::string waiting_for_;
+};
+
+}  // namespace
+
+Result<void> add(Host& host, const xenstore::BackendPath& path, Duration limit) {
+  const Budget budget(host.clock, limit);
+  Attaching attaching(host, path, budget.less(rollback_reserve));
+  const auto attached = attaching.run();
+  if (attached)
+    return {};
+  host.clock.acknowledge();
+  std::string message = attached.error().message;
+  if (!attaching.resource().empty())
+    if (const auto released = release(host, path, attaching.resource(), false, budget); !released)
+      message += ". " + released.error().message;
+  publish_failure(host.store, host.report, path, message);
+  return failure(message);
+}
+
+}  // namespace block_drbd::hotplug

@@ -1,0 +1,36 @@
+#include "hotplug/host.h"
+
+#include <algorithm>
+#include <cerrno>
+
+namespace block_drbd::hotplug {
+
+Duration Budget::left(Duration most) const {
+  const auto left = std::chrono::duration_cast<Duration>(end_ - clock_->now());
+  return std::clamp(left, Duration(1), std::max(most, Duration(1)));
+}
+
+Budget Budget::less(Duration reserve) const {
+  Budget shorter = *this;
+  shorter.end_ -= reserve;
+  return shorter;
+}
+
+Result<std::unique_ptr<record::Lock>> lock_resource(Host& host, const std::string& resource,
+                                                    const Budget& budget) {
+  Duration pause{5};
+  constexpr Duration longest_pause{100};
+  for (;;) {
+    auto lock = host.records.try_lock(resource);
+    if (!lock || *lock)
+      return lock;
+    if (budget.is_spent() || !host.clock.wait(budget.left(pause)))
+      return failure("DRBD resource " + resource +
+                         ": another block-drbd on this node is at work on it and did not finish. "
+                         "Look with `ps ax | grep block-drbd` what it is doing, then try again",
+                     ETIMEDOUT);
+    pause = std::min(pause * 2, longest_pause);
+  }
+}
+
+}  // namespace block_drbd::hotplug

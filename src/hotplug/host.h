@@ -1,0 +1,55 @@
+// Everything that add and remove reach of this node. Each member is a seam that tests replace.
+#pragma once
+
+#include <functional>
+#include <random>
+
+#include "clock.h"
+#include "device/devices.h"
+#include "drbd/drbd.h"
+#include "record/records.h"
+#include "report.h"
+#include "xenstore/store.h"
+
+namespace block_drbd::hotplug {
+
+struct Host {
+  xenstore::Store& store;
+  drbd::Drbd& drbd;
+  device::Devices& devices;
+  record::Records& records;
+  Clock& clock;
+  Report& report;
+  std::function<bool()> is_below_migrate_receive;
+  std::minstd_rand random;
+};
+
+/// The time that a run may take. libxl kills a block script after 40 s and then tells nobody why,
+/// so ours ends before that by itself.
+class Budget {
+ public:
+  Budget(Clock& clock, Duration limit) : clock_(&clock), end_(clock.now() + limit) {}
+
+  bool is_spent() const { return clock_->now() >= end_; }
+  /// What is left, but not more than `most`; never less than a millisecond.
+  Duration left(Duration most = Duration::max()) const;
+  /// The same end, `reserve` earlier.
+  Budget less(Duration reserve) const;
+
+ private:
+  Clock* clock_;
+  TimePoint end_;
+};
+
+/// What `add` and `remove` may take altogether, and what `add` keeps of it for its rollback.
+inline constexpr Duration time_limit = std::chrono::seconds(34);
+inline constexpr Duration rollback_reserve = std::chrono::seconds(6);
+
+/// How long one look at DRBD's state may take.
+inline constexpr Duration status_limit = std::chrono::seconds(5);
+
+/// Takes the lock of the resource, waiting for it as long as the budget lasts.
+Result<std::unique_ptr<record::Lock>> lock_resource(Host& host, const std::string& resource,
+                                                    const Budget& budget);
+
+}  // namespace block_drbd::hotplug

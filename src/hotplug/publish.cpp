@@ -1,0 +1,59 @@
+#include "hotplug/publish.h"
+
+namespace block_drbd::hotplug {
+
+using xenstore::Backend;
+using xenstore::State;
+
+namespace {
+
+/// xenstored takes values of less than 4 KiB, path included.
+constexpr std::size_t longest_message = 2000;
+
+}  // namespace
+
+Result<void> publish_device(xenstore::Store& store, const xenstore::BackendPath& path,
+                            const std::string& physical_device, const std::string& node) {
+  return store.transaction([&]() -> Result<void> {
+    const auto backend = xenstore::read_backend(store, path);
+    if (!backend)
+      return failure(backend.error());
+    // Under xend udev may run us before the backend's driver has moved on from Initialising.
+    if (!*backend ||
+        ((*backend)->state != State::InitWait && (*backend)->state != State::Initialising))
+      return failure("the toolstack has given up this disk meanwhile (backend " + path.text() +
+                     "): see its own message, and /var/log/xen");
+    if (!(*backend)->physical_device.empty())
+      return failure("another block script has attached device " + (*backend)->physical_device +
+                     " to backend " + path.text() + " meanwhile: only one may serve a disk");
+    const std::pair<std::string, std::string> values[] = {
+        {"physical-device-path", node},
+        {"physical-device", physical_device},
+        {"hotplug-status", "connected"},
+    };
+    for (const auto& [key, value] : values)
+      if (auto written = store.write(path / key, value); !written)
+        return written;
+    return {};
+  });
+}
+
+void publish_failure(xenstore::Store& store, Report& report, const xenstore::BackendPath& path,
+                     const std::string& message) {
+  const auto written = store.transaction([&]() -> Result<void> {
+    const auto backend = xenstore::read_backend(store, path);
+    if (!backend)
+      return failure(backend.error());
+    if (!*backend)
+      return {};
+    if (auto error = store.write(path / "hotplug-error", message.substr(0, longest_message));
+        !error)
+      return error;
+    return store.write(path / "hotplug-status", "error");
+  });
+  if (!written)
+    report.tell(Severity::Failure,
+                "the reason could not be written to xenstore: " + written.error().message);
+}
+
+}  // namespace block_drbd::hotplug

@@ -1,0 +1,15 @@
+// Giving a resource's role back: what `remove` does, and `add` when it fails.
+#pragma once
+
+#include "hotplug/host.h"
+#include "xenstore/backend.h"
+
+namespace block_drbd::hotplug {
+
+/// Ends the use of `resource` by the backend at `own`, and makes the resource Secondary when nobody
+/// else on this node uses it. Success also when others do, or when nothing was ever attached.
+/// `attached`: the backend has a physical device, whoever attached it.
+Result<void> release(Host& host, const xenstore::BackendPath& own, const std::string& resource,
+                     bool attached, const Budget& budget);
+
+}  // namespace block_drbd::hotplug

@@ -1,0 +1,49 @@
+#include "hotplug/remove.h"
+
+#include <set>
+
+#include "hotplug/publish.h"
+#include "hotplug/release.h"
+#include "spec/disk_spec.h"
+
+namespace block_drbd::hotplug {
+
+namespace {
+
+Result<void> release_all(Host& host, const xenstore::BackendPath& path, const Budget& budget) {
+  const auto backend = xenstore::read_backend(host.store, path);
+  if (!backend)
+    return failure(backend.error());
+  const auto claims = host.records.claims_of(path);
+  if (!claims)
+    return failure(claims.error());
+
+  // The directory may be gone, and the path may have served another resource before: what was
+  // claimed counts, and what the directory names if it is there.
+  std::set<std::string> resources;
+  for (const record::Claim& claim : *claims)
+    resources.insert(claim.resource);
+  const bool attached = *backend && !(*backend)->physical_device.empty();
+  if (attached)
+    if (const auto spec = parse_disk_spec((*backend)->params))
+      resources.insert(spec->resource);
+
+  std::string messages;
+  for (const std::string& resource : resources)
+    if (const auto released = release(host, path, resource, attached, budget); !released)
+      messages += (messages.empty() ? "" : ". ") + released.error().message;
+  if (!messages.empty())
+    return failure(messages);
+  return {};
+}
+
+}  // namespace
+
+Result<void> remove(Host& host, const xenstore::BackendPath& path, Duration limit) {
+  auto done = release_all(host, path, Budget(host.clock, limit));
+  if (!done)
+    publish_failure(host.store, host.report, path, done.error().message);
+  return done;
+}
+
+}  // namespace block_drbd::hotplug

@@ -1,0 +1,45 @@
+#include "hotplug/survey.h"
+
+#include <set>
+
+namespace block_drbd::hotplug {
+
+Result<Survey> survey(Host& host, const std::string& resource, const xenstore::BackendPath& own,
+                      Duration limit) {
+  auto state = host.drbd.status(resource, limit);
+  if (!state)
+    return failure(state.error());
+  auto claims = host.records.claims_on(resource);
+  if (!claims)
+    return failure(claims.error());
+  auto in_use = attachments_in_use(host, *state, *claims, own);
+  if (!in_use)
+    return failure(in_use.error());
+  return Survey{
+      .resource = std::move(*state), .claims = std::move(*claims), .in_use = std::move(*in_use)};
+}
+
+Result<std::vector<policy::Attachment>> attachments_in_use(Host& host,
+                                                           const drbd::Resource& resource,
+                                                           const std::vector<record::Claim>& claims,
+                                                           const xenstore::BackendPath& own) {
+  std::set<std::string> devices;
+  for (const drbd::Volume& volume : resource.volumes)
+    devices.insert(device::physical_device(volume.minor));
+  auto backends = xenstore::backends_attached_to(host.store, devices);
+  if (!backends)
+    return failure(backends.error());
+
+  std::vector<policy::Attachment> attachments;
+  for (xenstore::Backend& backend : *backends) {
+    auto domain = xenstore::read_domain(host.store, backend.path.frontend());
+    if (!domain)
+      return failure(domain.error());
+    const bool open = host.devices.blkback_has(backend.path.frontend(), backend.path.device());
+    attachments.push_back(
+        {.backend = std::move(backend), .domain = std::move(*domain), .open_in_kernel = open});
+  }
+  return policy::attachments_in_use(attachments, claims, own);
+}
+
+}  // namespace block_drbd::hotplug

@@ -1,0 +1,27 @@
+// One look at a resource on this node: its state, and who uses it. Taken under the resource's lock,
+// and stale as soon as the lock is dropped.
+#pragma once
+
+#include <vector>
+
+#include "hotplug/host.h"
+#include "policy/users.h"
+
+namespace block_drbd::hotplug {
+
+struct Survey {
+  drbd::Resource resource;
+  std::vector<record::Claim> claims;       ///< all on this resource
+  std::vector<policy::Attachment> in_use;  ///< attachments that count, the one at `own` aside
+};
+
+Result<Survey> survey(Host& host, const std::string& resource, const xenstore::BackendPath& own,
+                      Duration limit);
+
+/// The attachments alone, for a resource whose state is known.
+Result<std::vector<policy::Attachment>> attachments_in_use(Host& host,
+                                                           const drbd::Resource& resource,
+                                                           const std::vector<record::Claim>& claims,
+                                                           const xenstore::BackendPath& own);
+
+}  // namespace block_drbd::hotplug

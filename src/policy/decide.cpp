@@ -1,0 +1,250 @@
+#include "policy/decide.h"
+
+#include <algorithm>
+
+#include "spec/disk_spec.h"
+
+namespace block_drbd::policy {
+
+using drbd::Connection;
+using drbd::Disk;
+using drbd::Peer;
+using drbd::Replication;
+using drbd::Resource;
+using drbd::Role;
+
+namespace {
+
+std::string title(const Request& request) {
+  return "DRBD resource " + request.resource;
+}
+
+Decision refuse(std::string message) {
+  return {.action = Action::Refuse, .because = std::move(message)};
+}
+
+Decision go(Action action) {
+  return {.action = action, .because = {}};
+}
+
+std::vector<const Peer*> primary_peers(const Resource& resource) {
+  std::vector<const Peer*> primary;
+  for (const Peer& peer : resource.peers)
+    if (peer.role == Role::Primary)
+      primary.push_back(&peer);
+  return primary;
+}
+
+/// DRBD 8.4 lists no peer at all on a resource that is StandAlone: nobody can be seen then.
+bool every_peer_is_seen(const Resource& resource) {
+  return !resource.peers.empty() &&
+         std::all_of(resource.peers.begin(), resource.peers.end(), drbd::is_settled);
+}
+
+/// A link that DRBD is trying to make; a StandAlone one stays so until somebody connects it.
+bool link_is_being_made(const Resource& resource) {
+  return std::any_of(resource.peers.begin(), resource.peers.end(), [](const Peer& peer) {
+    return !drbd::is_settled(peer) && peer.connection != Connection::StandAlone;
+  });
+}
+
+std::string names_of_unseen(const Situation& situation) {
+  std::string names;
+  for (const Peer& peer : situation.resource.peers)
+    if (!drbd::is_settled(peer))
+      names += (names.empty() ? "" : ", ") + name_of(peer, situation.settings) + " (" +
+               std::string(to_string(peer.connection)) + ')';
+  return names.empty() ? "the other node (StandAlone)" : names;
+}
+
+/// Somebody with whom nothing is shared, unless all only read or the administrator vouches for it.
+const User* stranger(const Request& request, const Situation& situation) {
+  if (request.access == Access::Shared)
+    return nullptr;
+  for (const User& user : situation.users) {
+    const bool all_read = request.access == Access::ReadOnly && user.read_only;
+    const bool same_disk_twice =
+        user.relation == Relation::OwnDomain && user.physical_device == request.physical_device;
+    if (!all_read &&
+        (user.relation == Relation::OtherVm || user.relation == Relation::Host || same_disk_twice))
+      return &user;
+  }
+  return nullptr;
+}
+
+const User* second_instance(const Situation& situation) {
+  const auto found =
+      std::find_if(situation.users.begin(), situation.users.end(),
+                   [](const User& user) { return user.relation == Relation::SameVm; });
+  return found == situation.users.end() ? nullptr : &*found;
+}
+
+std::string busy(const Request& request, const User& user) {
+  return title(request) + " is already in use on this node: " + user.description +
+         (user.relation == Relation::Host ? ". Two users would destroy the data. Release it first"
+                                          : " has it. Two guests would destroy the data. Shut that "
+                                            "guest down first (xl list), or detach its disk");
+}
+
+/// Why this node's data cannot take over now; empty when it can.
+std::string unfit_for_hand_over(const Request& request, const Resource& resource,
+                                const Peer& source) {
+  if (request.access == Access::ReadOnly)
+    return "";
+  for (const drbd::Volume& volume : resource.volumes) {
+    const auto there =
+        std::find_if(source.volumes.begin(), source.volumes.end(),
+                     [&](const drbd::PeerVolume& each) { return each.number == volume.number; });
+    if (there == source.volumes.end())
+      return "volume " + std::to_string(volume.number) + " is not replicated";
+    const bool good = volume.disk == Disk::UpToDate ||
+                      (volume.disk == Disk::Diskless && there->disk == Disk::UpToDate);
+    if (!good)
+      return "the disk of volume " + std::to_string(volume.number) + " is " +
+             std::string(to_string(volume.disk)) + " here";
+    switch (there->replication) {
+      case Replication::Established:
+      case Replication::VerifyS:
+      case Replication::VerifyT:
+      case Replication::SyncSource:
+      case Replication::PausedSyncS:
+        break;
+      default:
+        return "replication of volume " + std::to_string(volume.number) + " is " +
+               std::string(to_string(there->replication));
+    }
+  }
+  return "";
+}
+
+Decision hand_over(const Request& request, const Situation& situation, const Peer& source) {
+  const std::string unfit = unfit_for_hand_over(request, situation.resource, source);
+  if (unfit.empty())
+    return go(Action::HandOver);
+  if (situation.waited_for_data < patience_for_data)
+    return {.action = Action::WaitForData, .because = unfit};
+  return refuse("the migration of " + title(request) + " cannot be taken over: " + unfit +
+                ". The guest goes on at its source. Wait until `drbdadm status " +
+                request.resource + "` shows UpToDate on both nodes, then migrate again");
+}
+
+Decision decide_incoming(const Request& request, const Situation& situation) {
+  const auto primary = primary_peers(situation.resource);
+  if (primary.size() == 1 && drbd::is_settled(*primary.front()))
+    return hand_over(request, situation, *primary.front());
+  if (primary.empty() && second_instance(situation) != nullptr)
+    return go(Action::Share);  // xl migrate NAME localhost
+  if (primary.empty() && every_peer_is_seen(situation.resource))
+    return go(Action::Promote);
+  const std::string refused = "the migration of " + title(request) + " cannot be taken over: ";
+  const std::string goes_on = ". The guest goes on at its source. ";
+  if (primary.size() > 1)
+    return refuse(refused + "more than one other node is Primary" + goes_on +
+                  "See on which one the guest runs, and run `drbdadm secondary " +
+                  request.resource + "` on the other");
+  return refuse(refused + names_of_unseen(situation) +
+                " is not connected, so the data here may be old" + goes_on +
+                "Look at `drbdadm status " + request.resource + "` and run `drbdadm adjust " +
+                request.resource + "` on both nodes, then migrate again");
+}
+
+Decision wait_for_primary_peer(const Request& request, const Situation& situation,
+                               const Peer& peer) {
+  const std::string who = name_of(peer, situation.settings);
+  if (situation.waited_for_peer < patience_for_peer) {
+    // Where DRBD itself allows only one Primary, an attempt is safe and makes it probe the peer.
+    const bool attempt_is_safe = situation.settings.has_value() &&
+                                 !situation.settings->connections.empty() &&
+                                 !situation.settings->two_primaries_anywhere();
+    return {.action = attempt_is_safe ? Action::TryToPromote : Action::WaitForPeer,
+            .because = who + " is Primary"};
+  }
+  std::string message =
+      title(request) + " is Primary on " + who + ", and did not let go within " +
+      std::to_string(patience_for_peer / std::chrono::seconds(1)) +
+      " s: the guest runs there, or something there uses the disk. It cannot be "
+      "started here as well. Look there with `xl list`; shut the guest down there, "
+      "or migrate it from there";
+  if (!request.guest.empty())
+    message += ". If it is listed there as " + printable(request.guest) +
+               "--migratedaway, `xl destroy " + printable(request.guest) +
+               "--migratedaway` there sets the resource free";
+  return refuse(message);
+}
+
+/// A peer cannot be seen. Neither node can prove the other wrong then: only positive grounds count.
+Decision decide_unseen(const Request& request, const Situation& situation) {
+  const Resource& resource = situation.resource;
+  if (link_is_being_made(resource) && situation.waited_for_link < patience_for_link)
+    return {.action = Action::WaitForLink, .because = names_of_unseen(situation)};
+  if (resource.role == Role::Primary && situation.users.empty())
+    return go(Action::Promote);  // a person made it Primary here
+  const auto& settings = situation.settings;
+  const bool drbd_decides =
+      settings && (settings->quorum != "off" ||
+                   std::any_of(settings->connections.begin(), settings->connections.end(),
+                               [](const auto& each) { return each.fencing != "dont-care"; }));
+  if (drbd_decides)
+    return go(Action::Promote);
+  return refuse(
+      title(request) + " is not connected to " + names_of_unseen(situation) +
+      ": the guest may be running there, or the data there may be newer, and this node "
+      "cannot know. Restore the link (`drbdadm adjust " +
+      request.resource +
+      "` on both nodes). If you are sure that the other node is off or has no guest on it, "
+      "run `drbdadm primary " +
+      request.resource + "` here and start the guest again");
+}
+
+Decision decide_start(const Request& request, const Situation& situation) {
+  const auto primary = primary_peers(situation.resource);
+  if (!primary.empty())
+    return wait_for_primary_peer(request, situation, *primary.front());
+  if (const User* other = second_instance(situation);
+      other != nullptr && request.access != Access::Shared)
+    return refuse(
+        title(request) +
+        " is still attached to another instance of the same guest: " + other->description +
+        ". If that one is a leftover (on_crash=preserve, a rename, a broken migration), `xl "
+        "destroy` it first");
+  const bool shares_role =
+      std::any_of(situation.users.begin(), situation.users.end(),
+                  [](const User& user) { return user.relation != Relation::Host; });
+  if (shares_role && situation.resource.role == Role::Primary)
+    return go(Action::Share);
+  if (!every_peer_is_seen(situation.resource))
+    return decide_unseen(request, situation);
+  return go(Action::Promote);
+}
+
+}  // namespace
+
+Access access_from(std::string_view mode) {
+  if (mode.find('w') == std::string_view::npos)
+    return Access::ReadOnly;
+  return mode.find('!') == std::string_view::npos ? Access::ReadWrite : Access::Shared;
+}
+
+bool needs_settings(Purpose purpose, const Resource& resource) {
+  return purpose == Purpose::Start &&
+         (!primary_peers(resource).empty() || !every_peer_is_seen(resource));
+}
+
+Decision decide(const Request& request, const Situation& situation) {
+  if (const User* user = stranger(request, situation))
+    return refuse(busy(request, *user));
+  return request.purpose == Purpose::Incoming ? decide_incoming(request, situation)
+                                              : decide_start(request, situation);
+}
+
+std::string name_of(const Peer& peer, const std::optional<drbd::Settings>& settings) {
+  std::string address;
+  if (settings)
+    for (const auto& connection : settings->connections)
+      if (connection.node_id == peer.node_id)
+        address = connection.peer_address;
+  const std::string name = peer.node_id ? "node " + peer.name : "the other node";
+  return address.empty() ? name : name + " (" + address + ')';
+}
+
+}  // namespace block_drbd::policy

@@ -1,0 +1,89 @@
+#include "policy/refusals.h"
+
+#include <algorithm>
+#include <array>
+#include <iterator>
+
+namespace block_drbd::policy {
+
+namespace code = drbd::code;
+
+namespace {
+
+template <typename Codes>
+bool is_one_of(const drbd::Answer& answer, const Codes& codes) {
+  return answer.code &&
+         std::find(std::begin(codes), std::end(codes), *answer.code) != std::end(codes);
+}
+
+/// What each refusal means and what to do, put behind DRBD's own words.
+std::string meaning(const std::string& resource, const drbd::Answer& answer) {
+  switch (answer.code.value_or(0)) {
+    case code::two_primaries:
+      return "another node became Primary at the same moment";
+    case code::no_up_to_date:
+      return "neither this node nor a connected one has data that is known to be good. Look at "
+             "`drbdadm status " +
+             resource +
+             "`: a resync must finish first, or the link to the node with the good data must come "
+             "back; a resource that was never synchronised needs its first `drbdadm primary "
+             "--force " +
+             resource + "`";
+    case code::peer_not_outdated:
+      return "fencing is configured, and the other node could not be fenced. Look in the kernel "
+             "log "
+             "for the fence-peer handler";
+    case code::refused_by_peer:
+    case code::peer_opened_read_only:
+      return "the other node does not agree, most likely because something there has the device "
+             "open. "
+             "Look there with `fuser -v` on the device";
+    case code::diskless:
+      return "this node has no disk for it and sees no other. Look in the kernel log for I/O "
+             "errors, "
+             "replace the disk, then run `drbdadm attach " +
+             resource + "`";
+    case code::no_quorum:
+      return "too few nodes are connected for a majority. Bring the others back";
+    default:
+      return "see `drbdadm status " + resource + "` and the kernel log";
+  }
+}
+
+std::string quoted(const drbd::Answer& answer) {
+  return answer.text.empty() ? "exit code " + std::to_string(answer.exit_code)
+                             : "\"" + answer.text + "\"";
+}
+
+}  // namespace
+
+bool promotion_may_pass(const drbd::Answer& answer) {
+  return is_one_of(
+      answer, std::to_array({code::two_primaries, code::refused_by_peer, code::in_transient_state,
+                             code::concurrent_changes, code::interrupted,
+                             code::peer_opened_read_only, code::timeout, code::retry}));
+}
+
+bool demotion_may_pass(const drbd::Answer& answer) {
+  return is_one_of(answer, std::to_array({code::held_open, code::refused_by_peer,
+                                          code::in_transient_state, code::concurrent_changes,
+                                          code::interrupted, code::timeout, code::retry}));
+}
+
+std::string explain_promotion(const std::string& resource, const drbd::Answer& answer) {
+  return "DRBD resource " + resource +
+         " cannot become Primary on this node: " + meaning(resource, answer) + ". DRBD says " +
+         quoted(answer);
+}
+
+std::string explain_hand_over(const std::string& resource, const drbd::Answer& answer) {
+  if (answer.code == code::two_primaries)
+    return "DRBD resource " + resource +
+           " allows one Primary only, so a guest cannot migrate with it: during the hand-over both "
+           "nodes are Primary. The guest goes on at its source. Set `allow-two-primaries yes;` in "
+           "the resource's net section on both nodes, run `drbdadm adjust " +
+           resource + "` on both, then migrate again";
+  return explain_promotion(resource, answer) + ". The guest goes on at its source";
+}
+
+}  // namespace block_drbd::policy

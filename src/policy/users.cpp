@@ -1,0 +1,62 @@
+#include "policy/users.h"
+
+#include <algorithm>
+#include <iterator>
+
+#include "spec/disk_spec.h"
+
+namespace block_drbd::policy {
+
+namespace {
+
+bool is_released(const xenstore::BackendPath& backend, const std::vector<record::Claim>& claims) {
+  return std::any_of(claims.begin(), claims.end(), [&](const record::Claim& claim) {
+    return claim.backend == backend && claim.phase == record::Phase::Released;
+  });
+}
+
+Relation relation_between(const xenstore::Domain& user, const xenstore::Domain& asking) {
+  if (user.id == asking.id)
+    return Relation::OwnDomain;
+  if (user.target == asking.id || asking.target == user.id)
+    return Relation::OwnStubDomain;
+  if (!user.exists)
+    return Relation::GoneDomain;
+  return same_vm(user, asking) ? Relation::SameVm : Relation::OtherVm;
+}
+
+}  // namespace
+
+std::vector<Attachment> attachments_in_use(const std::vector<Attachment>& attachments,
+                                           const std::vector<record::Claim>& claims,
+                                           const xenstore::BackendPath& own) {
+  std::vector<Attachment> in_use;
+  std::copy_if(attachments.begin(), attachments.end(), std::back_inserter(in_use),
+               [&](const Attachment& attachment) {
+                 return !(attachment.backend.path == own) &&
+                        !is_released(attachment.backend.path, claims) &&
+                        (attachment.domain.exists || attachment.open_in_kernel);
+               });
+  return in_use;
+}
+
+User user_for(const Attachment& attachment, const xenstore::Domain& asking) {
+  return {.relation = relation_between(attachment.domain, asking),
+          .physical_device = attachment.backend.physical_device,
+          .read_only = attachment.backend.mode.starts_with('r'),
+          .description = describe(attachment)};
+}
+
+std::string describe(const Attachment& attachment) {
+  const xenstore::Domain& domain = attachment.domain;
+  const std::string number = "domain " + std::to_string(attachment.backend.path.frontend());
+  std::string who =
+      domain.name.empty() ? number : "guest " + printable(domain.name) + " (" + number + ')';
+  if (!domain.exists)
+    who += ", which no longer exists,";
+  if (!attachment.backend.dev.empty())
+    who += " as " + printable(attachment.backend.dev);
+  return who;
+}
+
+}  // namespace block_drbd::policy

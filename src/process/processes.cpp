@@ -1,0 +1,195 @@
+#include "process/processes.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <optional>
+
+// Boost 1.81 needs these before Process v2 when it is told to use std::filesystem.
+#include <boost/optional.hpp>
+#include <boost/type_traits.hpp>
+#define BOOST_PROCESS_USE_STD_FS 1
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/readable_pipe.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/process/v2/process.hpp>
+#include <boost/process/v2/stdio.hpp>
+
+namespace block_drbd::process {
+
+namespace {
+
+namespace asio = boost::asio;
+namespace v2 = boost::process::v2;
+using boost::system::error_code;
+
+constexpr std::size_t most_output = std::size_t{1} << 20;
+/// How long a killed tool may take to die before it counts as stuck in the kernel.
+constexpr Duration dying{500};
+
+/// All of its environment: the toolstack's is somebody's login, or a daemon's.
+constexpr const char* tool_environment[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C",
+                                            "HOME=/", "TERM=dumb", nullptr};
+
+/// How a tool starts. (process_environment would do, but has no definition in Boost 1.81's
+/// headers.)
+struct Start {
+  pid_t parent = ::getpid();
+
+  error_code on_setup(v2::posix::default_launcher& launcher,
+                      const std::filesystem::path& /*executable*/,
+                      const char* const* /*argv*/) const {
+    launcher.env = tool_environment;
+    return {};
+  }
+
+  /// In the child, before exec: it dies with us, also when we died before this line. Descriptors
+  /// are closed here: Boost 1.81 leaves those between the ones that it keeps.
+  error_code on_exec_setup(v2::posix::default_launcher& /*launcher*/,
+                           const std::filesystem::path& /*executable*/,
+                           const char* const* /*argv*/) const {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (::getppid() != parent)
+      ::_exit(128 + SIGKILL);
+    ::close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
+    ::signal(SIGPIPE, SIG_DFL);  // we ignore it, and that would be inherited
+    return {};
+  }
+};
+
+/// Collects what comes out of one pipe.
+class Reader {
+ public:
+  explicit Reader(asio::io_context& context) : pipe(context) {}
+
+  void start() {
+    pipe.async_read_some(asio::buffer(buffer_), [this](error_code error, std::size_t size) {
+      text.append(buffer_.data(), std::min(size, most_output + 1 - text.size()));
+      if (error)
+        closed = true;
+      else
+        start();
+    });
+  }
+
+  bool overflowed() const { return text.size() > most_output; }
+
+  asio::readable_pipe pipe;
+  std::string text;
+  bool closed = false;
+
+ private:
+  std::array<char, 16384> buffer_{};
+};
+
+std::string joined(const std::vector<std::string>& argv) {
+  std::string line;
+  for (const std::string& word : argv)
+    line += (line.empty() ? "" : " ") + word;
+  return line;
+}
+
+class BoostProcesses final : public Processes {
+ public:
+  BoostProcesses(std::vector<std::string> directories, int interruption)
+      : directories_(std::move(directories)), interruption_(interruption) {}
+
+  Result<Output> run(const std::vector<std::string>& argv, Duration limit) override {
+    const auto tool = find(argv.front());
+    if (!tool)
+      return failure("the tool " + argv.front() +
+                         " is not installed on this node (Debian: apt-get install drbd-utils)",
+                     ENOENT);
+    try {
+      return run_found(*tool, argv, limit);
+    } catch (const std::exception& error) {  // Boost: no pipe, no process, no memory
+      return failure("cannot run `" + joined(argv) + "`: " + error.what(), EAGAIN);
+    }
+  }
+
+ private:
+  std::optional<std::string> find(const std::string& name) const {
+    for (const std::string& directory : directories_) {
+      std::string path = directory + '/' + name;
+      if (::access(path.c_str(), X_OK) == 0)
+        return path;
+    }
+    return std::nullopt;
+  }
+
+  // Process v2 with a timer of our own: v1's wait_for leans on SIGCHLD and loses races, v2 waits on
+  // a pidfd.
+  Result<Output> run_found(const std::string& tool, const std::vector<std::string>& argv,
+                           Duration limit) const {
+    asio::io_context context;
+    Reader out(context);
+    Reader err(context);
+    v2::process child(context, tool, std::vector<std::string>(argv.begin() + 1, argv.end()),
+                      v2::process_stdio{nullptr, out.pipe, err.pipe}, Start{});
+    out.start();
+    err.start();
+
+    bool ended = false;
+    child.async_wait([&](error_code error, int /*exit_code*/) { ended = !error; });
+    asio::posix::stream_descriptor asked_to_end(context);
+    bool asked = false;
+    if (interruption_ >= 0) {
+      asked_to_end.assign(::dup(interruption_));
+      asked_to_end.async_wait(asio::posix::descriptor_base::wait_read,
+                              [&](error_code error) { asked = !error; });
+    }
+
+    run_until(context, limit,
+              [&] { return ended || asked || out.overflowed() || err.overflowed(); });
+    const bool in_time = ended;
+    if (!ended) {
+      ::kill(child.id(), SIGKILL);
+      run_until(context, dying, [&] { return ended; });
+    }
+    if (!ended) {
+      // Its destructor would wait for ever.
+      child.detach();
+      return failure("`" + joined(argv) +
+                         "` hangs in the kernel and cannot be killed; it may still take effect",
+                     ETIMEDOUT);
+    }
+    if (out.overflowed() || err.overflowed())
+      return failure("`" + joined(argv) + "` printed more than any answer of DRBD is long", EFBIG);
+    if (!in_time)
+      return failure("`" + joined(argv) + "` was stopped: " +
+                         (asked ? "this program was asked to end"
+                                : "no answer within " + std::to_string(limit.count()) + " ms"),
+                     ETIMEDOUT);
+    // The end may be seen before the last of the output. A grandchild may keep the pipes open.
+    run_until(context, dying, [&] { return out.closed && err.closed; });
+    const int status = child.native_exit_code();
+    return Output{.exit_code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status),
+                  .out = std::move(out.text),
+                  .err = std::move(err.text)};
+  }
+
+  template <typename Done>
+  static void run_until(asio::io_context& context, Duration limit, Done done) {
+    const auto end = std::chrono::steady_clock::now() + limit;
+    while (!done() && context.run_one_until(end) > 0) {
+    }
+  }
+
+  std::vector<std::string> directories_;
+  int interruption_;
+};
+
+}  // namespace
+
+std::unique_ptr<Processes> real_processes(std::vector<std::string> directories, int interruption) {
+  return std::make_unique<BoostProcesses>(std::move(directories), interruption);
+}
+
+}  // namespace block_drbd::process

@@ -1,0 +1,37 @@
+// A claim: what this program did for one disk of one domain. It is what `remove` goes by: libxl
+// wipes the backend directory just when it would be needed.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "result.h"
+#include "xenstore/backend.h"
+
+namespace block_drbd::record {
+
+enum class Phase {
+  Promoting,  ///< written before the role is touched; the role may or may not have followed
+  Attached,   ///< physical-device was written: blkback may open the device
+  Released,   ///< `remove` has begun: no user any more
+};
+
+struct Claim {
+  xenstore::BackendPath backend;
+  std::string resource;
+  int volume = 0;
+  int minor = -1;
+  Phase phase = Phase::Promoting;
+  /// The volume was Primary before: somebody else promoted it, and a rollback leaves it so.
+  bool was_primary = false;
+  bool incoming = false;  ///< made for an incoming migration
+  std::string domain;     ///< the domain's name then; empty when it could not be read
+  std::string vm;         ///< its uuid then; empty when it could not be read
+};
+
+/// One small JSON object, with a version: a package upgrade may happen in between.
+std::string to_json(const Claim& claim);
+Result<Claim> claim_from_json(std::string_view text);
+
+}  // namespace block_drbd::record

@@ -1,0 +1,222 @@
+#include "record/records.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "fd.h"
+
+namespace block_drbd::record {
+
+namespace {
+
+constexpr std::string_view suffix = ".claim";
+
+tl::unexpected<Error> cannot(const std::string& doing, const std::string& path) {
+  const int code = errno;
+  return failure("cannot " + doing + ' ' + path + ": " + std::strerror(code), code);
+}
+
+/// Opens a directory of ours, making it when it is missing. Not through a link, and only when
+/// nobody else can write there.
+Result<Fd> own_directory(const std::string& path) {
+  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST)
+    return cannot("make the directory", path);
+  Fd directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!directory)
+    return cannot("open the directory", path);
+  struct stat status {};
+  if (::fstat(directory.get(), &status) != 0)
+    return cannot("look at the directory", path);
+  if (status.st_uid != ::geteuid() || (status.st_mode & 022) != 0)
+    return failure(
+        "the directory " + path +
+        " can be written by others; what is remembered there cannot be trusted. Remove it, "
+        "it is made anew");
+  return directory;
+}
+
+/// A claim's file: `backend/vbd/5/51712` on `Wheezy` is `vbd-5-51712@Wheezy.claim`. Neither part
+/// can have an '@'.
+std::string beginning_of_name(const xenstore::BackendPath& backend) {
+  std::string text = backend.text().substr(std::strlen("backend/"));
+  std::replace(text.begin(), text.end(), '/', '-');
+  return text + '@';
+}
+
+std::string end_of_name(const std::string& resource) {
+  return '@' + resource + std::string(suffix);
+}
+
+std::string file_name(const Claim& claim) {
+  return beginning_of_name(claim.backend) + end_of_name(claim.resource).substr(1);
+}
+
+Result<std::string> contents_of(const Fd& directory, const std::string& name) {
+  const Fd file(::openat(directory.get(), name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  if (!file)
+    return cannot("open", name);
+  std::string text;
+  char buffer[4096];
+  for (;;) {
+    const ssize_t size = ::read(file.get(), buffer, sizeof buffer);
+    if (size < 0)
+      return cannot("read", name);
+    if (size == 0)
+      return text;
+    text.append(buffer, static_cast<std::size_t>(size));
+  }
+}
+
+/// A lock on an open file: ends when the descriptor is closed.
+class FileLock : public Lock {
+ public:
+  explicit FileLock(Fd file) : file_(std::move(file)) {}
+
+ private:
+  Fd file_;
+};
+
+/// Xen's locking.sh: the holder removes the file before it lets go, so whoever locked a file that
+/// is no longer the one of that name has locked nothing.
+class XenLock final : public FileLock {
+ public:
+  XenLock(Fd file, std::string path) : FileLock(std::move(file)), path_(std::move(path)) {}
+  ~XenLock() override { ::unlink(path_.c_str()); }
+
+ private:
+  std::string path_;
+};
+
+class RunDirectory final : public Records {
+ public:
+  RunDirectory(std::string path, Fd directory, std::string xen_locks)
+      : path_(std::move(path)),
+        directory_(std::move(directory)),
+        xen_locks_(std::move(xen_locks)) {}
+
+  Result<void> write(const Claim& claim) override {
+    const std::string name = file_name(claim);
+    const std::string draft = name + ".new." + std::to_string(::getpid());
+    const std::string text = to_json(claim);
+    ::unlinkat(directory_.get(), draft.c_str(), 0);
+    const Fd file(::openat(directory_.get(), draft.c_str(),
+                           O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+    if (!file)
+      return cannot("write", path_ + '/' + draft);
+    const ssize_t written = ::write(file.get(), text.data(), text.size());
+    if (written != static_cast<ssize_t>(text.size()) ||
+        ::renameat(directory_.get(), draft.c_str(), directory_.get(), name.c_str()) != 0) {
+      if (written >= 0 && written < static_cast<ssize_t>(text.size()))
+        errno = ENOSPC;
+      const auto error = cannot("write", path_ + '/' + name);
+      ::unlinkat(directory_.get(), draft.c_str(), 0);
+      return error;
+    }
+    return {};
+  }
+
+  Result<void> remove(const Claim& claim) override {
+    const std::string name = file_name(claim);
+    if (::unlinkat(directory_.get(), name.c_str(), 0) != 0 && errno != ENOENT)
+      return cannot("remove", path_ + '/' + name);
+    return {};
+  }
+
+  Result<std::vector<Claim>> claims_on(const std::string& resource) override {
+    return claims(
+        [end = end_of_name(resource)](const std::string& name) { return name.ends_with(end); });
+  }
+
+  Result<std::vector<Claim>> claims_of(const xenstore::BackendPath& backend) override {
+    return claims([beginning = beginning_of_name(backend)](const std::string& name) {
+      return name.starts_with(beginning) && name.ends_with(suffix);
+    });
+  }
+
+  Result<std::unique_ptr<Lock>> try_lock(const std::string& resource) override {
+    const std::string name = resource + ".lock";
+    Fd file(
+        ::openat(directory_.get(), name.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+    if (!file)
+      return cannot("open the lock", path_ + '/' + name);
+    if (::flock(file.get(), LOCK_EX | LOCK_NB) == 0)
+      return std::make_unique<FileLock>(std::move(file));
+    if (errno == EWOULDBLOCK)
+      return nullptr;
+    return cannot("take the lock", path_ + '/' + name);
+  }
+
+  Result<std::unique_ptr<Lock>> try_lock_xen_block() override {
+    if (::mkdir(xen_locks_.c_str(), 0755) != 0 && errno != EEXIST)
+      return cannot("make the directory", xen_locks_);
+    const std::string path = xen_locks_ + "/block";
+    Fd file(::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644));
+    if (!file)
+      return cannot("open the lock", path);
+    if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
+      if (errno == EWOULDBLOCK)
+        return nullptr;
+      return cannot("take the lock", path);
+    }
+    struct stat held {};
+    struct stat named {};
+    if (::fstat(file.get(), &held) != 0 || ::stat(path.c_str(), &named) != 0 ||
+        held.st_ino != named.st_ino || held.st_dev != named.st_dev)
+      return nullptr;  // its holder has just let go: the next try finds the new file
+    return std::make_unique<XenLock>(std::move(file), path);
+  }
+
+ private:
+  template <typename Wanted>
+  Result<std::vector<Claim>> claims(Wanted wanted) {
+    struct CloseDir {
+      void operator()(DIR* stream) const { ::closedir(stream); }
+    };
+    const std::unique_ptr<DIR, CloseDir> stream(::opendir(path_.c_str()));
+    if (!stream)
+      return cannot("list the directory", path_);
+    std::vector<Claim> claims;
+    while (const dirent* entry = ::readdir(stream.get())) {
+      const std::string name = entry->d_name;
+      if (!wanted(name))
+        continue;
+      const auto text = contents_of(directory_, name);
+      if (!text) {
+        if (text.error().code == ENOENT)
+          continue;  // removed meanwhile
+        return failure(text.error());
+      }
+      auto claim = claim_from_json(*text);
+      if (!claim)
+        return failure(
+            "the record " + path_ + '/' + name + " cannot be read (" + claim.error().message +
+            "). Look whether the guest that it names still runs (xl list); if not, remove it");
+      claims.push_back(std::move(*claim));
+    }
+    return claims;
+  }
+
+  std::string path_;
+  Fd directory_;
+  std::string xen_locks_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Records>> open_records(const std::string& directory,
+                                              const std::string& xen_locks) {
+  auto opened = own_directory(directory);
+  if (!opened)
+    return failure(opened.error());
+  return std::make_unique<RunDirectory>(directory, std::move(*opened), xen_locks);
+}
+
+}  // namespace block_drbd::record

@@ -1,0 +1,49 @@
+// What we remember, and the locks that guard it: /run/block-drbd. A tmpfs dies together with DRBD's
+// roles, so a record cannot outlive what it speaks of.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "record/claim.h"
+#include "result.h"
+
+namespace block_drbd::record {
+
+/// Held until it is destroyed.
+class Lock {
+ public:
+  virtual ~Lock() = default;
+};
+
+class Records {
+ public:
+  virtual ~Records() = default;
+
+  /// Writes the claim, in place of one of the same backend and resource. Atomic: a reader sees the
+  /// old one or the new one.
+  virtual Result<void> write(const Claim& claim) = 0;
+  virtual Result<void> remove(const Claim& claim) = 0;
+  /// The claims on one resource, and those that one backend has. One that cannot be read is an
+  /// error that names the file; those of other resources and backends do not matter.
+  virtual Result<std::vector<Claim>> claims_on(const std::string& resource) = 0;
+  virtual Result<std::vector<Claim>> claims_of(const xenstore::BackendPath& backend) = 0;
+
+  /// The lock of one resource on this node; nothing when another process has it. It ends with its
+  /// holder, however that ends.
+  virtual Result<std::unique_ptr<Lock>> try_lock(const std::string& resource) = 0;
+
+  /// The lock that Xen's own block scripts hold while they look for sharers and write
+  /// physical-device, by the protocol of Xen's locking.sh; nothing when another process has it.
+  /// Taken after the resource's lock, never before it.
+  virtual Result<std::unique_ptr<Lock>> try_lock_xen_block() = 0;
+};
+
+/// `directory` is /run/block-drbd, made when it is missing; `xen_locks` is /run/xen-hotplug. Only
+/// their owner, this process' user, may be able to write there: anything else is refused.
+Result<std::unique_ptr<Records>> open_records(const std::string& directory,
+                                              const std::string& xen_locks);
+
+}  // namespace block_drbd::record

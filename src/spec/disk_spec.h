@@ -1,0 +1,25 @@
+// The disk as the guest's configuration names it: `drbd:Wheezy`, `Wheezy/1`.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "result.h"
+
+namespace block_drbd {
+
+struct DiskSpec {
+  std::string resource;
+  int volume = 0;
+};
+
+/// Reads `[drbd:]RESOURCE[/VOLUME]`; blanks around it are passed over (`target=` in a disk line
+/// takes the rest of the line, trailing blanks included). Letters, digits and `_ . + -` are allowed
+/// in a resource's name, and it cannot begin with `-` or `.`: it becomes an argument of drbdsetup
+/// and the name of a file.
+Result<DiskSpec> parse_disk_spec(std::string_view text);
+
+/// A text that came from elsewhere, safe for a message: control characters as '?', at most 80 long.
+std::string printable(std::string_view text);
+
+}  // namespace block_drbd

@@ -1,0 +1,168 @@
+#include "xenstore/backend.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+
+#include "spec/disk_spec.h"
+
+namespace block_drbd::xenstore {
+
+namespace {
+
+template <typename Number>
+std::optional<Number> number_from(std::string_view text) {
+  Number number{};
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, number);
+  if (text.empty() || error != std::errc() || stop != end)
+    return std::nullopt;
+  return number;
+}
+
+/// Takes the text up to the next slash off `rest`.
+std::string_view take_part(std::string_view& rest) {
+  const auto slash = rest.find('/');
+  const std::string_view part = rest.substr(0, slash);
+  rest.remove_prefix(slash == std::string_view::npos ? rest.size() : slash + 1);
+  return part;
+}
+
+State state_from(std::string_view text) {
+  if (text == "1")
+    return State::Initialising;
+  if (text == "2")
+    return State::InitWait;
+  return text.empty() ? State::Unknown : State::Other;
+}
+
+/// A missing value is an empty one; any other failure stays a failure.
+Result<std::string> read_or_empty(Store& store, const std::string& path) {
+  return store.read(path).map([](auto&& value) { return value.value_or(""); });
+}
+
+/// As above, and a value that may not be read is an empty one, too.
+Result<std::string> read_if_permitted(Store& store, const std::string& path) {
+  auto value = read_or_empty(store, path);
+  if (!value && value.error().code == EACCES)
+    return "";
+  return value;
+}
+
+}  // namespace
+
+Result<BackendPath> BackendPath::parse(std::string_view text) {
+  constexpr std::string_view own = "/local/domain/";
+  std::string_view rest = text;
+  bool well_formed = true;
+  if (rest.starts_with(own)) {
+    rest.remove_prefix(own.size());
+    well_formed = number_from<DomId>(take_part(rest)).has_value();
+  }
+  well_formed = well_formed && take_part(rest) == "backend";
+  const std::string_view type = take_part(rest);
+  const auto frontend = number_from<DomId>(take_part(rest));
+  const auto device = number_from<unsigned>(take_part(rest));
+  const bool plain_type = !type.empty() && std::all_of(type.begin(), type.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+  });
+  if (!well_formed || !plain_type || !frontend || !device || !rest.empty())
+    return failure("XENBUS_PATH is '" + printable(text) +
+                   "', not the path of a disk's backend such as backend/vbd/5/51712: the toolstack "
+                   "sets it when it runs a block script");
+  return BackendPath(std::string(type), *frontend, *device);
+}
+
+std::string BackendPath::text() const {
+  return "backend/" + type_ + '/' + std::to_string(frontend_) + '/' + std::to_string(device_);
+}
+
+Result<std::optional<Backend>> read_backend(Store& store, const BackendPath& path) {
+  Backend backend{.path = path,
+                  .params = {},
+                  .mode = {},
+                  .dev = {},
+                  .state = State::Unknown,
+                  .physical_device = {}};
+  const auto state = store.read(path / "state");
+  if (!state)
+    return failure(state.error());
+  if (!*state)
+    return std::nullopt;
+  backend.state = state_from(**state);
+
+  struct {
+    std::string_view key;
+    std::string& value;
+  } const values[] = {{"params", backend.params},
+                      {"mode", backend.mode},
+                      {"dev", backend.dev},
+                      {"physical-device", backend.physical_device}};
+  for (const auto& [key, value] : values) {
+    auto text = read_or_empty(store, path / key);
+    if (!text)
+      return failure(text.error());
+    value = std::move(*text);
+  }
+  return backend;
+}
+
+Result<std::vector<Backend>> backends_attached_to(Store& store,
+                                                  const std::set<std::string>& physical_devices) {
+  const std::string type = "vbd";
+  std::vector<Backend> attached;
+  const auto frontends = store.list("backend/" + type);
+  if (!frontends)
+    return failure(frontends.error());
+  for (const std::string& frontend : *frontends) {
+    const auto id = number_from<DomId>(frontend);
+    const auto devices = store.list("backend/" + type + '/' + frontend);
+    if (!devices)
+      return failure(devices.error());
+    for (const std::string& device : *devices) {
+      const auto number = number_from<unsigned>(device);
+      if (!id || !number)
+        continue;  // nothing that the toolstack makes
+      const BackendPath path(type, *id, *number);
+      // One read for each of the many disks that have nothing to do with us.
+      const auto physical = read_or_empty(store, path / "physical-device");
+      if (!physical)
+        return failure(physical.error());
+      if (!physical_devices.contains(*physical))
+        continue;
+      auto backend = read_backend(store, path);
+      if (!backend)
+        return failure(backend.error());
+      if (*backend)
+        attached.push_back(std::move(**backend));
+    }
+  }
+  return attached;
+}
+
+Result<Domain> read_domain(Store& store, DomId id) {
+  Domain domain{.id = id, .exists = store.domain_exists(id), .name = {}, .vm = {}, .target = {}};
+  const auto target = read_if_permitted(store, "/local/domain/" + std::to_string(id) + "/target");
+  if (!target)
+    return failure(target.error());
+  domain.target = number_from<DomId>(*target);
+
+  const std::string home = "/local/domain/" + std::to_string(domain.target.value_or(id));
+  auto name = read_if_permitted(store, home + "/name");
+  auto vm = read_if_permitted(store, home + "/vm");
+  if (!name || !vm)
+    return failure(!name ? name.error() : vm.error());
+  domain.name = std::move(*name);
+  constexpr std::string_view directory = "/vm/";
+  domain.vm = vm->starts_with(directory) ? vm->substr(directory.size()) : *vm;
+  return domain;
+}
+
+bool same_vm(const Domain& one, const Domain& other) {
+  const auto plain = [](std::string_view vm) {
+    return vm.ends_with("-1") ? vm.substr(0, vm.size() - 2) : vm;
+  };
+  return !one.vm.empty() && !other.vm.empty() && plain(one.vm) == plain(other.vm);
+}
+
+}  // namespace block_drbd::xenstore

@@ -1,0 +1,42 @@
+// xenstore, as far as a block script needs it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "result.h"
+
+namespace block_drbd::xenstore {
+
+using DomId = std::uint32_t;
+
+class Store {
+ public:
+  virtual ~Store() = default;
+
+  /// The value at `path`; nothing when there is no such path. That a path may not be read is a
+  /// different answer: an error with code EACCES (a driver domain may not read a guest's name).
+  virtual Result<std::optional<std::string>> read(const std::string& path) = 0;
+
+  /// The names below `path`; none when there is no such path.
+  virtual Result<std::vector<std::string>> list(const std::string& path) = 0;
+
+  /// Only inside a transaction.
+  virtual Result<void> write(const std::string& path, const std::string& value) = 0;
+
+  /// Whether the domain is known to xenstored. A domain that is dying still is.
+  virtual bool domain_exists(DomId domain) = 0;
+
+  /// Runs `body` in a transaction and commits it when it succeeds. Repeated when others changed
+  /// what was read, a bounded number of times: a busy guest must not keep us here for ever.
+  virtual Result<void> transaction(const std::function<Result<void>()>& body) = 0;
+};
+
+/// Connects to xenstored through libxenstore. One connection, no reader thread.
+Result<std::unique_ptr<Store>> connect();
+
+}  // namespace block_drbd::xenstore

@@ -1,0 +1,307 @@
+// Stand-ins for the seams of hotplug/host.h: one node, as add and remove see it, in memory. They do
+// what the real parts do as far as these tests look; the lab is where the real parts are.
+#pragma once
+
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <set>
+
+#include "hotplug/host.h"
+
+namespace block_drbd::test {
+
+/// Time stands still but in waits. `at` lets something happen in the middle of one.
+class FakeClock : public Clock {
+ public:
+  TimePoint now() override { return now_; }
+
+  bool wait(Duration duration) override {
+    const TimePoint end = now_ + duration;
+    while (!events_.empty() && events_.begin()->first <= end) {
+      now_ = std::max(now_, events_.begin()->first);
+      const auto event = events_.begin()->second;
+      events_.erase(events_.begin());
+      event();
+      if (asked_to_end)
+        return false;
+    }
+    now_ = end;
+    return !asked_to_end;
+  }
+
+  void acknowledge() override { asked_to_end = false; }
+
+  void at(Duration time, std::function<void()> event) {
+    events_.emplace(TimePoint() + time, std::move(event));
+  }
+  Duration elapsed() const { return std::chrono::duration_cast<Duration>(now_ - TimePoint()); }
+
+  bool asked_to_end = false;
+
+ private:
+  TimePoint now_{};
+  std::multimap<TimePoint, std::function<void()>> events_;
+};
+
+class FakeStore : public xenstore::Store {
+ public:
+  Result<std::optional<std::string>> read(const std::string& path) override {
+    if (forbidden.contains(path))
+      return failure("xenstore: cannot read " + path, EACCES);
+    const auto found = values.find(path);
+    return found == values.end() ? std::nullopt : std::optional(found->second);
+  }
+
+  Result<std::vector<std::string>> list(const std::string& path) override {
+    std::set<std::string> names;
+    for (const auto& [key, value] : values)
+      if (key.starts_with(path + '/')) {
+        const std::string rest = key.substr(path.size() + 1);
+        names.insert(rest.substr(0, rest.find('/')));
+      }
+    return std::vector<std::string>(names.begin(), names.end());
+  }
+
+  Result<void> write(const std::string& path, const std::string& value) override {
+    values[path] = value;
+    return {};
+  }
+
+  bool domain_exists(xenstore::DomId domain) override { return domains.contains(domain); }
+
+  Result<void> transaction(const std::function<Result<void>()>& body) override {
+    if (before_transaction)
+      before_transaction();
+    const auto saved = values;
+    auto done = body();
+    if (!done)
+      values = saved;
+    return done;
+  }
+
+  /// What libxl does after `remove`, and when it gives a guest up.
+  void wipe(const std::string& directory) {
+    std::erase_if(values,
+                  [&](const auto& each) { return each.first.starts_with(directory + '/'); });
+  }
+
+  std::map<std::string, std::string> values;
+  std::set<std::string> forbidden;
+  std::set<xenstore::DomId> domains{0};
+  std::function<void()> before_transaction;
+};
+
+/// A DRBD 8.4 that keeps its own rules about roles: by minor, one Primary unless two are allowed,
+/// no demotion of what is open.
+class FakeDrbd : public drbd::Drbd {
+ public:
+  Result<drbd::Resource> status(const std::string& resource, Duration /*limit*/) override {
+    calls.push_back("status");
+    if (before_status)
+      before_status();
+    if (state.name != resource)
+      return failure("DRBD resource " + resource + " is not up on this node", ENOENT);
+    return state;
+  }
+
+  Result<drbd::Settings> settings(const std::string& /*resource*/, Duration /*limit*/) override {
+    calls.push_back("show");
+    return in_force;
+  }
+
+  Result<drbd::Answer> promote(const drbd::Resource& /*resource*/, const drbd::Volume& volume,
+                               Duration /*limit*/) override {
+    calls.push_back("primary " + std::to_string(volume.minor));
+    if (during_promotion)
+      during_promotion();
+    if (!promotions.empty()) {
+      const drbd::Answer answer = promotions.front();
+      promotions.erase(promotions.begin());
+      if (!answer.ok())
+        return answer;
+    }
+    const bool peer_is_primary =
+        std::any_of(state.peers.begin(), state.peers.end(),
+                    [](const drbd::Peer& peer) { return peer.role == drbd::Role::Primary; });
+    if (peer_is_primary && !two_primaries())
+      return refusal(drbd::code::two_primaries, "Multiple primaries not allowed by config");
+    set_role(volume.minor, drbd::Role::Primary);
+    return drbd::Answer{};
+  }
+
+  Result<drbd::Answer> demote(const drbd::Resource& /*resource*/, const drbd::Volume& volume,
+                              Duration /*limit*/) override {
+    calls.push_back("secondary " + std::to_string(volume.minor));
+    if (open.contains(volume.minor))
+      return refusal(drbd::code::held_open, "Device is held open by someone");
+    set_role(volume.minor, drbd::Role::Secondary);
+    return drbd::Answer{};
+  }
+
+  std::string why_not_up(const std::string& resource, Duration /*limit*/) override {
+    return "there is no DRBD resource " + resource + " in this node's configuration";
+  }
+
+  static drbd::Answer refusal(int code, std::string text) {
+    return {.exit_code = 11,
+            .code = code,
+            .text = "State change failed: (" + std::to_string(code) + ") " + std::move(text)};
+  }
+
+  drbd::Role role(int minor) const {
+    for (const drbd::Volume& volume : state.volumes)
+      if (volume.minor == minor)
+        return volume.role.value_or(drbd::Role::Unknown);
+    return drbd::Role::Unknown;
+  }
+
+  void set_role(int minor, drbd::Role role) {
+    state.role = drbd::Role::Secondary;
+    for (drbd::Volume& volume : state.volumes) {
+      if (volume.minor == minor)
+        volume.role = role;
+      if (volume.role == drbd::Role::Primary)
+        state.role = drbd::Role::Primary;
+    }
+  }
+
+  bool two_primaries() const { return in_force.two_primaries_anywhere(); }
+
+  long count(const std::string& call) const { return std::count(calls.begin(), calls.end(), call); }
+
+  drbd::Resource state;
+  drbd::Settings in_force;
+  std::set<int> open;                    ///< minors that somebody has open
+  std::vector<drbd::Answer> promotions;  ///< answers to the next promotions, before its own rules
+  std::function<void()> before_status;
+  std::function<void()> during_promotion;
+  std::vector<std::string> calls;
+};
+
+class FakeDevices : public device::Devices {
+ public:
+  Result<std::optional<std::string>> node_of(int minor) override {
+    if (without_node.contains(minor))
+      return std::nullopt;
+    return "/dev/drbd" + std::to_string(minor);
+  }
+  std::vector<std::string> host_uses(int minor) override { return uses[minor]; }
+  std::vector<std::string> processes_holding(int minor) override { return processes[minor]; }
+  bool blkback_has(unsigned frontend, unsigned device) override {
+    return blkback.contains({frontend, device});
+  }
+
+  std::set<int> without_node;
+  std::map<int, std::vector<std::string>> uses;
+  std::map<int, std::vector<std::string>> processes;
+  std::set<std::pair<unsigned, unsigned>> blkback;
+};
+
+class FakeRecords : public record::Records {
+ public:
+  struct FakeLock : record::Lock {
+    explicit FakeLock(bool& held) : held_(held) { held_ = true; }
+    ~FakeLock() override { held_ = false; }
+    bool& held_;
+  };
+
+  Result<void> write(const record::Claim& claim) override {
+    if (full)
+      return failure("cannot write /run/block-drbd: No space left on device", ENOSPC);
+    std::erase_if(all, [&](const record::Claim& each) { return same(each, claim); });
+    all.push_back(claim);
+    return {};
+  }
+  Result<void> remove(const record::Claim& claim) override {
+    std::erase_if(all, [&](const record::Claim& each) { return same(each, claim); });
+    return {};
+  }
+  Result<std::vector<record::Claim>> claims_on(const std::string& resource) override {
+    std::vector<record::Claim> found;
+    for (const record::Claim& claim : all)
+      if (claim.resource == resource)
+        found.push_back(claim);
+    return found;
+  }
+  Result<std::vector<record::Claim>> claims_of(const xenstore::BackendPath& backend) override {
+    std::vector<record::Claim> found;
+    for (const record::Claim& claim : all)
+      if (claim.backend == backend)
+        found.push_back(claim);
+    return found;
+  }
+  Result<std::unique_ptr<record::Lock>> try_lock(const std::string& /*resource*/) override {
+    if (resource_locked)
+      return nullptr;
+    return std::make_unique<FakeLock>(resource_locked);
+  }
+  Result<std::unique_ptr<record::Lock>> try_lock_xen_block() override {
+    if (xen_locked)
+      return nullptr;
+    return std::make_unique<FakeLock>(xen_locked);
+  }
+
+  std::vector<record::Claim> all;
+  bool resource_locked = false;
+  bool xen_locked = false;
+  bool full = false;
+
+ private:
+  static bool same(const record::Claim& one, const record::Claim& other) {
+    return one.backend == other.backend && one.resource == other.resource;
+  }
+};
+
+class FakeReport : public Report {
+ public:
+  void tell(Severity severity, const std::string& text) override {
+    (severity == Severity::Info ? logged : said).push_back(text);
+  }
+
+  std::vector<std::string> said;    ///< on stderr
+  std::vector<std::string> logged;  ///< in the log only
+};
+
+/// A node with the resource Wheezy (minor 1), connected to a peer, everything UpToDate and
+/// Secondary; and the guest "web" (domain 5) whose disk xvda is to be attached.
+struct FakeNode {
+  FakeClock clock;
+  FakeStore store;
+  FakeDrbd drbd;
+  FakeDevices devices;
+  FakeRecords records;
+  FakeReport report;
+  bool below_migrate_receive = false;
+  hotplug::Host host{.store = store,
+                     .drbd = drbd,
+                     .devices = devices,
+                     .records = records,
+                     .clock = clock,
+                     .report = report,
+                     .is_below_migrate_receive = [this] { return below_migrate_receive; },
+                     .random = std::minstd_rand(1)};
+
+  FakeNode();
+
+  static xenstore::BackendPath path(unsigned domain, unsigned device = xvda) {
+    return {"vbd", domain, device};
+  }
+
+  /// As libxl leaves it when it runs `add`.
+  void guest(unsigned domain, const std::string& name, const std::string& vm,
+             const std::string& params = "Wheezy", const std::string& mode = "w",
+             unsigned device = xvda);
+  /// As libxl leaves it when it runs `remove`.
+  void closing(unsigned domain, unsigned device = xvda);
+
+  drbd::Peer& peer() { return drbd.state.peers.front(); }
+  void peer_is(drbd::Role role) { peer().role = role; }
+  void link_is_down();
+  std::string value(unsigned domain, const std::string& key, unsigned device = xvda);
+
+  static constexpr unsigned xvda = 51712;
+  static constexpr unsigned xvdb = 51728;
+};
+
+}  // namespace block_drbd::test
