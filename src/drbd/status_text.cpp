@@ -85,6 +85,7 @@ bool is_name(std::string_view word) {
 }  // namespace
 
 Result<std::vector<Resource>> read_status_text(std::string_view text) {
+  const bool whole_lines = text.empty() || text.ends_with('\n');
   std::vector<Resource> resources;
   bool in_resource = false;
   while (!text.empty()) {
@@ -111,7 +112,7 @@ Result<std::vector<Resource>> read_status_text(std::string_view text) {
       if (!set(resources.back(), word))
         return not_understood(command, line);
   }
-  if (in_resource)
+  if (in_resource || !whole_lines)
     return broke_off(command);
   return resources;
 }

@@ -197,9 +197,6 @@ Decision decide_unseen(const Request& request, const Situation& situation) {
 }
 
 Decision decide_start(const Request& request, const Situation& situation) {
-  const auto primary = primary_peers(situation.resource);
-  if (!primary.empty())
-    return wait_for_primary_peer(request, situation, *primary.front());
   if (const User* other = second_instance(situation);
       other != nullptr && request.access != Access::Shared)
     return refuse(
@@ -207,6 +204,9 @@ Decision decide_start(const Request& request, const Situation& situation) {
         " is still attached to another instance of the same guest: " + other->description +
         ". If that one is a leftover (on_crash=preserve, a rename, a broken migration), `xl "
         "destroy` it first");
+  const auto primary = primary_peers(situation.resource);
+  if (!primary.empty())
+    return wait_for_primary_peer(request, situation, *primary.front());
   const bool shares_role =
       std::any_of(situation.users.begin(), situation.users.end(),
                   [](const User& user) { return user.relation != Relation::Host; });

@@ -60,7 +60,7 @@ enum class Action {
 
 struct Decision {
   Action action = Action::Refuse;
-  std::string because;  ///< Wait…: what for. Refuse: the whole message. Else empty
+  std::string because;  ///< Wait…, TryToPromote: what for. Refuse: the whole message. Else empty
 };
 
 /// How long a start waits for a Primary peer to let go: a guest that reboots right after it came by

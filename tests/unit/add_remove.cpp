@@ -1,0 +1,631 @@
+// add and remove as libxl calls them, on a node in memory.
+#include "catch.h"
+#include "fakes.h"
+#include "hotplug/add.h"
+#include "hotplug/remove.h"
+
+using namespace block_drbd;
+using namespace block_drbd::test;
+using namespace std::chrono_literals;
+using drbd::Role;
+
+namespace {
+
+Result<void> add(FakeNode& node, unsigned domain, unsigned device = FakeNode::xvda) {
+  return hotplug::add(node.host, FakeNode::path(domain, device));
+}
+
+Result<void> remove(FakeNode& node, unsigned domain, unsigned device = FakeNode::xvda) {
+  node.closing(domain, device);
+  return hotplug::remove(node.host, FakeNode::path(domain, device));
+}
+
+bool says(const Result<void>& result, const std::string& words) {
+  INFO((result ? "succeeded" : result.error().message));
+  return !result && result.error().message.find(words) != std::string::npos;
+}
+
+/// What must hold after any failed add of a guest that was alone.
+void require_nothing_left_behind(FakeNode& node, unsigned domain) {
+  CHECK(node.drbd.role(1) == Role::Secondary);
+  CHECK(node.records.all.empty());
+  CHECK(node.value(domain, "physical-device").empty());
+  CHECK_FALSE(node.value(domain, "hotplug-error").empty());
+  CHECK(node.value(domain, "hotplug-status") == "error");
+  CHECK_FALSE(node.records.resource_locked);
+  CHECK_FALSE(node.records.xen_locked);
+}
+
+void allow_two_primaries(FakeNode& node) {
+  node.drbd.in_force.connections.front().two_primaries = true;
+}
+
+/// The guest "web" arrives by live migration: Primary on the peer, suspended there.
+void incoming(FakeNode& node) {
+  node.guest(5, "web--incoming", "uuid-web");
+  node.below_migrate_receive = true;
+  node.peer_is(Role::Primary);
+}
+
+void second_volume(FakeNode& node) {
+  node.drbd.state.volumes.push_back(
+      {.number = 1, .minor = 2, .disk = drbd::Disk::UpToDate, .role = Role::Secondary});
+  node.peer().volumes.push_back(
+      {.number = 1, .replication = drbd::Replication::Established, .disk = drbd::Disk::UpToDate});
+}
+
+}  // namespace
+
+TEST_CASE("a guest starts: its node becomes Primary and blkback gets the device") {
+  FakeNode node;
+  REQUIRE(add(node, 5));
+  CHECK(node.drbd.role(1) == Role::Primary);
+  CHECK(node.value(5, "physical-device") == "93:1");
+  CHECK(node.value(5, "physical-device-path") == "/dev/drbd1");
+  CHECK(node.value(5, "hotplug-status") == "connected");
+  CHECK(node.value(5, "hotplug-error").empty());
+  CHECK(node.report.said.empty());
+  REQUIRE(node.records.all.size() == 1);
+  CHECK(node.records.all.front().phase == record::Phase::Attached);
+  // One look, the promotion, one more look: nothing else stands between a guest and its disk.
+  CHECK(node.drbd.calls == std::vector<std::string>{"status", "primary 1", "status"});
+}
+
+TEST_CASE("a guest ends: its node becomes Secondary and nothing is remembered") {
+  FakeNode node;
+  REQUIRE(add(node, 5));
+  REQUIRE(remove(node, 5));
+  CHECK(node.drbd.role(1) == Role::Secondary);
+  CHECK(node.records.all.empty());
+}
+
+TEST_CASE("remove works from what is remembered when xend has wiped the directory") {
+  FakeNode node;
+  REQUIRE(add(node, 5));
+  node.store.wipe("backend/vbd/5");
+  REQUIRE(hotplug::remove(node.host, FakeNode::path(5)));
+  CHECK(node.drbd.role(1) == Role::Secondary);
+  // and does not make the directory again
+  CHECK(node.store.list("backend/vbd/5")->empty());
+}
+
+TEST_CASE("a disk that the shell script attached is released, too") {
+  FakeNode node;
+  second_volume(node);
+  node.store.values[FakeNode::path(5) / "physical-device"] = "93:1";
+  node.drbd.set_role(1, Role::Primary);
+  node.drbd.set_role(2, Role::Primary);  // the script promotes all volumes
+  node.drbd.open.insert(1);
+  node.clock.at(3s, [&] { node.drbd.open.clear(); });
+  REQUIRE(remove(node, 5));
+  CHECK(node.drbd.state.role == Role::Secondary);
+}
+
+TEST_CASE("remove without add does nothing") {
+  FakeNode node;
+  node.drbd.set_role(1, Role::Primary);  // by somebody else
+  REQUIRE(remove(node, 5));
+  CHECK(node.drbd.role(1) == Role::Primary);
+}
+
+TEST_CASE("udev runs add twice under xend: the second finds the work done") {
+  FakeNode node;
+  REQUIRE(add(node, 5));
+  node.drbd.calls.clear();
+  REQUIRE(add(node, 5));
+  CHECK(node.drbd.calls.empty());
+}
+
+TEST_CASE("a device that another script attached is left alone") {
+  FakeNode node;
+  node.store.values[FakeNode::path(5) / "physical-device"] = "fd:0";
+  CHECK(says(add(node, 5), "another block script"));
+  CHECK(node.value(5, "physical-device") == "fd:0");
+  CHECK(node.drbd.role(1) == Role::Secondary);
+}
+
+TEST_CASE("incoming migration with two primaries configured") {
+  FakeNode node;
+  allow_two_primaries(node);
+  incoming(node);
+  REQUIRE(add(node, 5));
+  CHECK(node.drbd.role(1) == Role::Primary);
+  CHECK(node.value(5, "physical-device") == "93:1");
+  // The guest is suspended meanwhile: one look and the promotion, no more.
+  CHECK(node.drbd.calls == std::vector<std::string>{"status", "primary 1"});
+  CHECK(node.clock.elapsed() == 0s);
+}
+
+TEST_CASE("incoming migration where one Primary is allowed: says what to set") {
+  FakeNode node;
+  incoming(node);
+  const auto result = add(node, 5);
+  CHECK(says(result, "Wheezy"));
+  CHECK(says(result, "allow-two-primaries yes;"));
+  CHECK(says(result, "drbdadm adjust Wheezy"));
+  CHECK(node.clock.elapsed() == 0s);  // the source guest is to go on at once
+  require_nothing_left_behind(node, 5);
+}
+
+TEST_CASE(
+    "incoming migration while this node's data is not good: waits, then the guest stays there") {
+  FakeNode node;
+  allow_two_primaries(node);
+  incoming(node);
+  node.drbd.state.volumes.front().disk = drbd::Disk::Inconsistent;
+  SECTION("the resync ends in time") {
+    node.clock.at(3s, [&] { node.drbd.state.volumes.front().disk = drbd::Disk::UpToDate; });
+    REQUIRE(add(node, 5));
+    CHECK(node.report.said.size() == 1);
+  }
+  SECTION("it does not") {
+    CHECK(says(add(node, 5), "Inconsistent"));
+    CHECK(node.drbd.count("primary 1") == 0);
+    require_nothing_left_behind(node, 5);
+  }
+}
+
+TEST_CASE("incoming migration while the link is down: refused at once, the data may be old") {
+  FakeNode node;
+  allow_two_primaries(node);
+  incoming(node);
+  node.link_is_down();
+  CHECK(says(add(node, 5), "not connected"));
+  CHECK(node.drbd.count("primary 1") == 0);
+  CHECK(node.clock.elapsed() == 0s);
+  require_nothing_left_behind(node, 5);
+}
+
+TEST_CASE("neither the name alone nor the ancestor alone is a migration") {
+  FakeNode node;
+  allow_two_primaries(node);
+  incoming(node);
+  SECTION("somebody called his guest so") {
+    node.below_migrate_receive = false;
+  }
+  SECTION("the guest came by migration and reboots now") {
+    node.guest(5, "web", "uuid-web");
+  }
+  CHECK(says(add(node, 5), "is Primary on the other node"));
+  CHECK(node.drbd.count("primary 1") == 0);
+  require_nothing_left_behind(node, 5);
+}
+
+TEST_CASE("a start waits for a Primary peer to let go, then refuses") {
+  FakeNode node;
+  node.peer_is(Role::Primary);
+  SECTION("two primaries allowed: never tries") {
+    allow_two_primaries(node);
+    SECTION("the peer lets go") {
+      node.clock.at(5s, [&] { node.peer_is(Role::Secondary); });
+      REQUIRE(add(node, 5));
+      CHECK(node.drbd.role(1) == Role::Primary);
+    }
+    SECTION("it does not") {
+      const auto result = add(node, 5);
+      CHECK(says(result, "Wheezy is Primary on the other node (ipv4:10.0.0.2:7789)"));
+      CHECK(says(result, "xl destroy web--migratedaway"));
+      CHECK(node.clock.elapsed() >= 15s);
+      CHECK(node.drbd.count("primary 1") == 0);
+      require_nothing_left_behind(node, 5);
+    }
+    CHECK(node.report.said.size() == 1);  // said once what it waits for
+  }
+  SECTION("one Primary allowed: tries, since only that makes DRBD look for a dead peer") {
+    const auto result = add(node, 5);
+    CHECK(says(result, "Wheezy is Primary on the other node"));
+    CHECK(node.drbd.count("primary 1") > 1);
+    CHECK(node.report.said.size() == 1);
+    require_nothing_left_behind(node, 5);
+  }
+}
+
+TEST_CASE("both nodes start at the same moment where two primaries are allowed: we step back") {
+  FakeNode node;
+  allow_two_primaries(node);
+  node.drbd.during_promotion = [&] {
+    node.peer_is(Role::Primary);
+    node.drbd.during_promotion = nullptr;
+  };
+  SECTION("and go on when the other did, too") {
+    bool stepped_back = false;
+    node.clock.at(50ms, [&] {
+      stepped_back = node.drbd.role(1) == Role::Secondary;
+      node.peer_is(Role::Secondary);
+    });
+    REQUIRE(add(node, 5));
+    CHECK(stepped_back);
+    CHECK(node.drbd.role(1) == Role::Primary);
+  }
+  SECTION("and refuse when the other stayed") {
+    CHECK(says(add(node, 5), "is Primary on the other node"));
+    require_nothing_left_behind(node, 5);
+  }
+}
+
+TEST_CASE("the link is lost between the promotion and the second look: not settled") {
+  FakeNode node;
+  node.drbd.during_promotion = [&] {
+    node.link_is_down();
+    node.drbd.during_promotion = nullptr;
+  };
+  CHECK(says(add(node, 5), "not connected"));
+  require_nothing_left_behind(node, 5);
+}
+
+TEST_CASE("a start while the peer cannot be seen") {
+  FakeNode node;
+  node.link_is_down();
+  SECTION("waits for a link that is being made") {
+    node.clock.at(4s, [&] { node.drbd.state = FakeNode().drbd.state; });
+    REQUIRE(add(node, 5));
+  }
+  SECTION("refuses without positive grounds, and names the ways") {
+    const auto result = add(node, 5);
+    CHECK(says(result, "drbdadm primary Wheezy"));
+    CHECK(says(result, "Connecting"));
+    CHECK(node.drbd.count("primary 1") == 0);
+    CHECK(node.clock.elapsed() < 12s);
+    require_nothing_left_behind(node, 5);
+  }
+  SECTION("StandAlone: no link is being made, no wait") {
+    node.drbd.state.peers.clear();  // as 8.4 shows it
+    node.drbd.in_force.connections.clear();
+    CHECK(says(add(node, 5), "StandAlone"));
+    CHECK(node.clock.elapsed() == 0s);
+  }
+  SECTION("goes on when a person made it Primary here") {
+    node.drbd.set_role(1, Role::Primary);
+    REQUIRE(add(node, 5));
+  }
+  SECTION("goes on when fencing is configured: DRBD decides") {
+    node.drbd.in_force.connections.front().fencing = "resource-only";
+    REQUIRE(add(node, 5));
+  }
+}
+
+TEST_CASE("a second guest on the resource is refused and the first is not disturbed") {
+  FakeNode node;
+  REQUIRE(add(node, 5));
+  const auto before = node.store.values;
+  node.guest(6, "other", "uuid-other");
+  const auto result = add(node, 6);
+  CHECK(says(result, "guest web (domain 5) as xvda"));
+  CHECK(node.drbd.count("primary 1") == 1);
+  // libxl calls remove after a failed add
+  REQUIRE(remove(node, 6));
+  CHECK(node.drbd.role(1) == Role::Primary);
+  for (const auto& [path, value] : before)
+    CHECK(node.store.values[path] == value);
+  REQUIRE(remove(node, 5));
+  CHECK(node.drbd.role(1) == Role::Secondary);
+}
+
+TEST_CASE("what this host does with the device keeps guests away") {
+  FakeNode node;
+  node.drbd.set_role(1, Role::Primary);
+  node.devices.uses[1] = {"mounted on /srv"};
+  CHECK(says(add(node, 5), "mounted on /srv"));
+  CHECK(node.drbd.role(1) == Role::Primary);  // not ours to take
+  CHECK(node.records.all.empty());
+}
+
+TEST_CASE("w! lets the administrator vouch for the sharing") {
+  FakeNode node;
+  node.guest(5, "web", "uuid-web", "Wheezy", "w!");
+  node.guest(6, "other", "uuid-other", "Wheezy", "w!");
+  REQUIRE(add(node, 5));
+  REQUIRE(add(node, 6));
+  REQUIRE(remove(node, 5));
+  CHECK(node.drbd.role(1) == Role::Primary);
+  REQUIRE(remove(node, 6));
+  CHECK(node.drbd.role(1) == Role::Secondary);
+}
+
+TEST_CASE("readers beside readers") {
+  FakeNode node;
+  node.guest(5, "web", "uuid-web", "Wheezy", "r");
+  node.guest(6, "other", "uuid-other", "Wheezy", "r");
+  node.guest(7, "writer", "uuid-writer", "Wheezy", "w");
+  REQUIRE(add(node, 5));
+  REQUIRE(add(node, 6));
+  CHECK(says(add(node, 7), "already in use"));
+}
+
+TEST_CASE("two volumes of one resource, added and removed in parallel") {
+  FakeNode node;
+  second_volume(node);
+  node.guest(5, "web", "uuid-web", "Wheezy/0", "w", FakeNode::xvda);
+  node.guest(5, "web", "uuid-web", "Wheezy/1", "w", FakeNode::xvdb);
+  REQUIRE(add(node, 5, FakeNode::xvda));
+  REQUIRE(add(node, 5, FakeNode::xvdb));
+  CHECK(node.value(5, "physical-device", FakeNode::xvdb) == "93:2");
+  CHECK(node.drbd.role(2) == Role::Primary);
+
+  // libxl has not wiped the first one's directory when the second one's remove runs: neither may
+  // keep the role for the other.
+  node.drbd.open = {1, 2};
+  REQUIRE(remove(node, 5, FakeNode::xvda));
+  CHECK(node.drbd.state.role == Role::Primary);
+  node.clock.at(1s, [&] { node.drbd.open = {1}; });
+  node.clock.at(2s, [&] { node.drbd.open.clear(); });
+  REQUIRE(remove(node, 5, FakeNode::xvdb));
+  CHECK(node.drbd.role(1) == Role::Secondary);
+  CHECK(node.drbd.role(2) == Role::Secondary);
+  CHECK(node.records.all.empty());
+}
+
+TEST_CASE("8.4: a volume that somebody else promoted for himself is left alone") {
+  FakeNode node;
+  second_volume(node);
+  node.drbd.set_role(2, Role::Primary);
+  REQUIRE(add(node, 5));
+  REQUIRE(remove(node, 5));
+  CHECK(node.drbd.role(1) == Role::Secondary);
+  CHECK(node.drbd.role(2) == Role::Primary);
+}
+
+TEST_CASE("a living second instance of the same guest is busy, a vanished one is not") {
+  FakeNode node;
+  node.guest(4, "web", "uuid-web");
+  REQUIRE(add(node, 4));
+  SECTION("preserved after a crash") {
+    CHECK(says(add(node, 5), "another instance of the same guest"));
+    CHECK(node.drbd.role(1) == Role::Primary);
+  }
+  SECTION("xl was killed and left its directory") {
+    node.store.domains.erase(4);
+    SECTION("device closed") {}
+    SECTION("device still open in the kernel") {
+      node.devices.blkback.insert({4U, 51712U});
+    }
+    REQUIRE(add(node, 5));
+  }
+}
+
+TEST_CASE("xl migrate NAME localhost: the new instance shares with the old one") {
+  FakeNode node;
+  node.guest(4, "web", "uuid-web");
+  REQUIRE(add(node, 4));
+  node.guest(5, "web--incoming", "uuid-web");
+  node.below_migrate_receive = true;
+  REQUIRE(add(node, 5));
+  REQUIRE(remove(node, 4));
+  CHECK(node.drbd.role(1) == Role::Primary);
+  REQUIRE(remove(node, 5));
+  CHECK(node.drbd.role(1) == Role::Secondary);
+}
+
+TEST_CASE("a stub domain shares its guest's disk") {
+  FakeNode node;
+  REQUIRE(add(node, 5));
+  node.guest(6, "web-dm", "uuid-dm");
+  node.store.values["/local/domain/6/target"] = "5";
+  REQUIRE(add(node, 6));
+  REQUIRE(remove(node, 5));
+  CHECK(node.drbd.role(1) == Role::Primary);
+  REQUIRE(remove(node, 6));
+  CHECK(node.drbd.role(1) == Role::Secondary);
+}
+
+TEST_CASE("one guest cannot have the same volume twice") {
+  FakeNode node;
+  node.guest(5, "web", "uuid-web", "Wheezy", "w", FakeNode::xvdb);
+  REQUIRE(add(node, 5, FakeNode::xvda));
+  CHECK(says(add(node, 5, FakeNode::xvdb), "already in use"));
+  CHECK(node.drbd.role(1) == Role::Primary);
+}
+
+TEST_CASE("unknown resource, unknown volume, no disk spec") {
+  FakeNode node;
+  SECTION("resource") {
+    node.guest(5, "web", "uuid-web", "Jessie");
+    CHECK(says(add(node, 5), "there is no DRBD resource Jessie"));
+  }
+  SECTION("volume") {
+    node.guest(5, "web", "uuid-web", "Wheezy/7");
+    CHECK(says(add(node, 5), "no volume 7"));
+  }
+  SECTION("spec") {
+    node.guest(5, "web", "uuid-web", "--force");
+    CHECK(says(add(node, 5), "is not a DRBD disk"));
+  }
+  CHECK(node.drbd.count("primary 1") == 0);
+  require_nothing_left_behind(node, 5);
+}
+
+TEST_CASE("DRBD refuses: its words and ours, and nothing is left behind") {
+  FakeNode node;
+  SECTION("no good data") {
+    node.drbd.promotions = {
+        FakeDrbd::refusal(drbd::code::no_up_to_date, "Need access to UpToDate data")};
+    const auto result = add(node, 5);
+    CHECK(says(result, "Need access to UpToDate data"));
+    CHECK(says(result, "drbdadm primary --force Wheezy"));
+    CHECK(node.clock.elapsed() == 0s);
+  }
+  SECTION("something passing that does not pass") {
+    node.drbd.promotions.assign(1000,
+                                FakeDrbd::refusal(drbd::code::refused_by_peer, "refused by peer"));
+    CHECK(says(add(node, 5), "the other node does not agree"));
+    CHECK(node.clock.elapsed() >= 10s);
+  }
+  require_nothing_left_behind(node, 5);
+}
+
+TEST_CASE("something passing passes") {
+  FakeNode node;
+  node.drbd.promotions.assign(5, FakeDrbd::refusal(drbd::code::concurrent_changes, "concurrent"));
+  REQUIRE(add(node, 5));
+  CHECK(node.drbd.role(1) == Role::Primary);
+}
+
+TEST_CASE("the device node is late, or never comes") {
+  FakeNode node;
+  node.devices.without_node = {1};
+  SECTION("late") {
+    node.clock.at(2s, [&] { node.devices.without_node.clear(); });
+    REQUIRE(add(node, 5));
+  }
+  SECTION("never") {
+    CHECK(says(add(node, 5), "no device node for minor 1"));
+    require_nothing_left_behind(node, 5);
+  }
+}
+
+TEST_CASE("the toolstack gives the guest up while we work: nothing is made again") {
+  FakeNode node;
+  SECTION("the directory is gone") {
+    node.store.before_transaction = [&] { node.store.wipe("backend/vbd/5"); };
+    CHECK_FALSE(add(node, 5));
+    CHECK(node.store.list("backend/vbd/5")->empty());
+  }
+  SECTION("the backend is being closed") {
+    node.store.before_transaction = [&] { node.closing(5); };
+    CHECK(says(add(node, 5), "given up"));
+    CHECK(node.value(5, "physical-device").empty());
+  }
+  CHECK(node.drbd.role(1) == Role::Secondary);
+  CHECK(node.records.all.empty());
+}
+
+TEST_CASE("Xen's own lock is respected") {
+  FakeNode node;
+  node.records.xen_locked = true;
+  SECTION("its holder finishes") {
+    node.clock.at(2s, [&] { node.records.xen_locked = false; });
+    REQUIRE(add(node, 5));
+  }
+  SECTION("its holder hangs") {
+    CHECK(says(add(node, 5), "/run/xen-hotplug/block"));
+    CHECK(node.drbd.role(1) == Role::Secondary);
+  }
+}
+
+TEST_CASE("Xen's own script attaches the same device meanwhile") {
+  FakeNode node;
+  node.records.xen_locked = true;
+  node.clock.at(1s, [&] {
+    node.guest(6, "other", "uuid-other", "/dev/drbd1");
+    node.store.values[FakeNode::path(6) / "physical-device"] = "93:1";
+    node.records.xen_locked = false;
+  });
+  CHECK(says(add(node, 5), "guest other (domain 6)"));
+  CHECK(node.value(5, "physical-device").empty());
+}
+
+TEST_CASE("the role is not touched when nothing can be remembered") {
+  FakeNode node;
+  node.records.full = true;
+  CHECK(says(add(node, 5), "No space left"));
+  CHECK(node.drbd.count("primary 1") == 0);
+}
+
+TEST_CASE("asked to end during a wait: rolls back, then ends") {
+  FakeNode node;
+  node.devices.without_node = {1};
+  node.clock.at(1s, [&] { node.clock.asked_to_end = true; });
+  CHECK(says(add(node, 5), "asked to end"));
+  require_nothing_left_behind(node, 5);
+}
+
+TEST_CASE("add ends before libxl would kill it, whatever it waits for") {
+  FakeNode node;
+  SECTION("another block-drbd that hangs") {
+    node.records.resource_locked = true;
+  }
+  SECTION("a refusal after each wait") {
+    node.drbd.before_status = [&] {
+      node.peer_is(node.drbd.calls.size() % 2 == 0 ? Role::Primary : Role::Secondary);
+    };
+    node.drbd.promotions.assign(1000, FakeDrbd::refusal(drbd::code::retry, "retry"));
+  }
+  CHECK_FALSE(add(node, 5));
+  CHECK(node.clock.elapsed() < 36s);
+}
+
+TEST_CASE("an add that was killed is cleaned up by libxl's remove") {
+  FakeNode node;
+  node.drbd.set_role(1, Role::Primary);
+  node.records.all.push_back({.backend = FakeNode::path(5),
+                              .resource = "Wheezy",
+                              .volume = 0,
+                              .minor = 1,
+                              .phase = record::Phase::Promoting,
+                              .was_primary = false,
+                              .incoming = false,
+                              .domain = "web",
+                              .vm = "uuid-web"});
+  REQUIRE(remove(node, 5));
+  CHECK(node.drbd.role(1) == Role::Secondary);
+  CHECK(node.records.all.empty());
+}
+
+TEST_CASE("a failed add leaves a role that a person gave") {
+  FakeNode node;
+  node.drbd.set_role(1, Role::Primary);
+  node.devices.without_node = {1};
+  CHECK_FALSE(add(node, 5));
+  CHECK(node.drbd.role(1) == Role::Primary);
+  CHECK(node.records.all.empty());
+}
+
+TEST_CASE("the device is still open at remove") {
+  FakeNode node;
+  REQUIRE(add(node, 5));
+  node.drbd.open.insert(1);
+  SECTION("blkback closes it a moment later") {
+    node.clock.at(300ms, [&] { node.drbd.open.clear(); });
+    REQUIRE(remove(node, 5));
+    CHECK(node.drbd.role(1) == Role::Secondary);
+  }
+  SECTION("somebody keeps it open: who, and what to type") {
+    node.devices.processes[1] = {"dd (pid 812)"};
+    const auto result = remove(node, 5);
+    CHECK(says(result, "still Primary"));
+    CHECK(says(result, "dd (pid 812)"));
+    CHECK(says(result, "drbdadm secondary Wheezy"));
+    CHECK(node.clock.elapsed() < 36s);
+    CHECK(node.clock.elapsed() > 20s);
+    CHECK_FALSE(node.records.resource_locked);
+  }
+  SECTION("a mount stays: no use waiting for it") {
+    node.devices.uses[1] = {"mounted on /srv"};
+    CHECK(says(remove(node, 5), "mounted on /srv"));
+    CHECK(node.clock.elapsed() < 1s);
+  }
+  SECTION("another guest starts on it meanwhile: the role stays, and that is success") {
+    node.clock.at(1s, [&] {
+      node.guest(6, "other", "uuid-other");
+      REQUIRE(add(node, 6));
+      node.drbd.open.insert(1);
+    });
+    REQUIRE(remove(node, 5));
+    CHECK(node.drbd.role(1) == Role::Primary);
+  }
+}
+
+TEST_CASE("remove of a resource that is down forgets the claim") {
+  FakeNode node;
+  REQUIRE(add(node, 5));
+  node.drbd.state.name = "down";
+  REQUIRE(remove(node, 5));
+  CHECK(node.records.all.empty());
+}
+
+TEST_CASE("a path that served another resource before") {
+  FakeNode node;
+  node.records.all.push_back({.backend = FakeNode::path(5),
+                              .resource = "Jessie",
+                              .volume = 0,
+                              .minor = 2,
+                              .phase = record::Phase::Attached,
+                              .was_primary = false,
+                              .incoming = false,
+                              .domain = "old",
+                              .vm = "uuid-old"});
+  REQUIRE(add(node, 5));
+  REQUIRE(remove(node, 5));
+  CHECK(node.drbd.role(1) == Role::Secondary);
+  CHECK(node.records.all.empty());
+}

@@ -1,0 +1,265 @@
+// The decision for every combination of what it takes, held against the rules that must never
+// break.
+#include "policy/decide.h"
+
+#include "catch.h"
+
+using namespace block_drbd;
+using namespace block_drbd::policy;
+using drbd::Connection;
+using drbd::Disk;
+using drbd::Replication;
+using drbd::Role;
+
+namespace {
+
+enum class PeerLooks { Secondary, Primary, InHandshake, Connecting, StandAlone, Absent };
+
+drbd::Peer peer(PeerLooks looks) {
+  drbd::Peer peer{
+      .name = "peer",
+      .node_id = std::nullopt,
+      .connection = Connection::Connected,
+      .role = Role::Secondary,
+      .volumes = {{.number = 0, .replication = Replication::Established, .disk = Disk::UpToDate}}};
+  if (looks == PeerLooks::Primary)
+    peer.role = Role::Primary;
+  if (looks == PeerLooks::InHandshake || looks == PeerLooks::Connecting ||
+      looks == PeerLooks::StandAlone) {
+    peer.role = Role::Unknown;
+    peer.volumes.front() = {.number = 0, .replication = Replication::Off, .disk = Disk::Unknown};
+  }
+  if (looks == PeerLooks::Connecting)
+    peer.connection = Connection::Connecting;
+  if (looks == PeerLooks::StandAlone)
+    peer.connection = Connection::StandAlone;
+  return peer;
+}
+
+User user(Relation relation, bool read_only = false) {
+  return {.relation = relation,
+          .physical_device = relation == Relation::Host ? "" : "93:2",
+          .read_only = read_only,
+          .description = "somebody"};
+}
+
+Request request(Purpose purpose, Access access = Access::ReadWrite) {
+  return {.resource = "Wheezy",
+          .volume = 0,
+          .physical_device = "93:1",
+          .purpose = purpose,
+          .access = access,
+          .guest = "web"};
+}
+
+Situation situation(std::vector<PeerLooks> peers, Role own = Role::Secondary) {
+  Situation situation;
+  situation.resource = {.name = "Wheezy",
+                        .role = own,
+                        .suspended = false,
+                        .volumes = {{.number = 0, .minor = 1, .disk = Disk::UpToDate, .role = own}},
+                        .peers = {}};
+  for (const PeerLooks looks : peers)
+    if (looks != PeerLooks::Absent)
+      situation.resource.peers.push_back(peer(looks));
+  situation.settings = drbd::Settings{.resource = "Wheezy",
+                                      .connections = {{.peer = {},
+                                                       .node_id = std::nullopt,
+                                                       .local_address = "ipv4:10.0.0.1:7789",
+                                                       .peer_address = "ipv4:10.0.0.2:7789",
+                                                       .two_primaries = false,
+                                                       .protocol = 'C',
+                                                       .fencing = "dont-care"}},
+                                      .quorum = "off"};
+  return situation;
+}
+
+void patience_is_over(Situation& situation) {
+  situation.waited_for_peer = patience_for_peer;
+  situation.waited_for_link = patience_for_link;
+  situation.waited_for_data = patience_for_data;
+}
+
+bool takes_the_role(Action action) {
+  return action == Action::Promote || action == Action::HandOver || action == Action::Share ||
+         action == Action::TryToPromote;
+}
+
+bool waits(Action action) {
+  return action == Action::WaitForPeer || action == Action::WaitForLink ||
+         action == Action::WaitForData;
+}
+
+}  // namespace
+
+TEST_CASE("every combination keeps the rules") {
+  const std::vector<std::vector<User>> everybody = {
+      {},
+      {user(Relation::OwnDomain)},
+      {user(Relation::OwnStubDomain)},
+      {user(Relation::SameVm)},
+      {user(Relation::GoneDomain)},
+      {user(Relation::OtherVm)},
+      {user(Relation::OtherVm, true)},
+      {user(Relation::Host)},
+      {user(Relation::OwnDomain), user(Relation::OtherVm)},
+  };
+  const PeerLooks looks[] = {PeerLooks::Secondary,  PeerLooks::Primary,    PeerLooks::InHandshake,
+                             PeerLooks::Connecting, PeerLooks::StandAlone, PeerLooks::Absent};
+  int combinations = 0;
+
+  for (const Purpose purpose : {Purpose::Start, Purpose::Incoming})
+    for (const Access access : {Access::ReadOnly, Access::ReadWrite, Access::Shared})
+      for (const Role own : {Role::Secondary, Role::Primary})
+        for (const PeerLooks first : looks)
+          for (const PeerLooks second : looks)
+            for (const auto& users : everybody)
+              for (const Disk disk : {Disk::UpToDate, Disk::Inconsistent, Disk::Diskless})
+                for (const bool two_primaries : {false, true})
+                  for (const bool fencing : {false, true})
+                    for (const bool over : {false, true}) {
+                      ++combinations;
+                      const Request asked = request(purpose, access);
+                      Situation now = situation({first, second}, own);
+                      now.users = users;
+                      now.resource.volumes.front().disk = disk;
+                      now.settings->connections.front().two_primaries = two_primaries;
+                      now.settings->connections.front().fencing =
+                          fencing ? "resource-only" : "dont-care";
+                      if (over)
+                        patience_is_over(now);
+                      const Decision decision = decide(asked, now);
+                      const Action action = decision.action;
+                      INFO("action " << static_cast<int>(action) << ": " << decision.because);
+
+                      const bool start = purpose == Purpose::Start;
+                      const int primaries =
+                          int(first == PeerLooks::Primary) + int(second == PeerLooks::Primary);
+                      const auto seen = [](PeerLooks each) {
+                        return each == PeerLooks::Secondary || each == PeerLooks::Primary ||
+                               each == PeerLooks::Absent;
+                      };
+                      const bool somebody_seen =
+                          first != PeerLooks::Absent || second != PeerLooks::Absent;
+                      const bool all_seen = seen(first) && seen(second) && somebody_seen;
+                      const auto has = [&](Relation relation) {
+                        return std::any_of(users.begin(), users.end(), [&](const User& each) {
+                          return each.relation == relation;
+                        });
+                      };
+                      const bool stranger_writes =
+                          has(Relation::Host) ||
+                          std::any_of(users.begin(), users.end(), [](const User& each) {
+                            return each.relation == Relation::OtherVm && !each.read_only;
+                          });
+                      const bool stranger = has(Relation::Host) || has(Relation::OtherVm);
+
+                      // A refusal and a wait say why; nothing else does.
+                      REQUIRE(decision.because.empty() ==
+                              (takes_the_role(action) && action != Action::TryToPromote));
+                      if (action == Action::Refuse)
+                        REQUIRE(decision.because.find("DRBD resource Wheezy") != std::string::npos);
+                      // When patience is over, nothing waits any more.
+                      if (over)
+                        REQUIRE_FALSE(waits(action));
+                      // Somebody else's disk is nobody's, unless the administrator vouches for it.
+                      if (access != Access::Shared && stranger_writes)
+                        REQUIRE(action == Action::Refuse);
+                      if (access == Access::ReadWrite && stranger)
+                        REQUIRE(action == Action::Refuse);
+                      // A start beside a Primary peer: never, whatever is configured. An attempt
+                      // only where DRBD itself would refuse it.
+                      if (start && primaries > 0) {
+                        REQUIRE(action != Action::Promote);
+                        REQUIRE(action != Action::HandOver);
+                        REQUIRE(action != Action::Share);
+                      }
+                      if (action == Action::TryToPromote) {
+                        REQUIRE(start);
+                        REQUIRE(primaries > 0);
+                        REQUIRE_FALSE(two_primaries);
+                      }
+                      // A hand-over: from the one peer that is Primary, onto good data.
+                      if (action == Action::HandOver) {
+                        REQUIRE_FALSE(start);
+                        REQUIRE(primaries == 1);
+                        if (access != Access::ReadOnly)
+                          REQUIRE(disk != Disk::Inconsistent);
+                      }
+                      // Two instances of one guest only while it migrates within this node.
+                      if (start && has(Relation::SameVm) && access != Access::Shared)
+                        REQUIRE_FALSE(takes_the_role(action));
+                      // Nobody takes an unseen peer's word for it.
+                      if (start && primaries == 0 && !all_seen && takes_the_role(action))
+                        REQUIRE((own == Role::Primary || fencing));
+                      if (!start && primaries == 0 && !all_seen && !has(Relation::SameVm))
+                        REQUIRE(action == Action::Refuse);
+                      // And it is not all refusals.
+                      if (users.empty() && primaries == 0 && all_seen)
+                        REQUIRE(action == Action::Promote);
+                      if (!start && primaries == 1 && users.empty() && disk == Disk::UpToDate)
+                        REQUIRE(action == Action::HandOver);
+                    }
+  CHECK(combinations == 2 * 3 * 2 * 6 * 6 * 9 * 3 * 2 * 2 * 2);
+}
+
+TEST_CASE("which replication can be handed over") {
+  const std::pair<Replication, bool> rows[] = {
+      {Replication::Established, true}, {Replication::VerifyS, true},
+      {Replication::VerifyT, true},     {Replication::SyncSource, true},
+      {Replication::SyncTarget, false}, {Replication::WFBitMapT, false},
+      {Replication::Ahead, false},      {Replication::Behind, false},
+      {Replication::Unknown, false},    {Replication::PausedSyncT, false},
+  };
+  for (const auto& [replication, fit] : rows) {
+    Situation now = situation({PeerLooks::Primary});
+    now.resource.peers.front().volumes.front().replication = replication;
+    CAPTURE(to_string(replication));
+    CHECK((decide(request(Purpose::Incoming), now).action == Action::HandOver) == fit);
+  }
+}
+
+TEST_CASE("a diskless target takes over only beside good data") {
+  Situation now = situation({PeerLooks::Primary});
+  now.resource.volumes.front().disk = Disk::Diskless;
+  CHECK(decide(request(Purpose::Incoming), now).action == Action::HandOver);
+  now.resource.peers.front().volumes.front().disk = Disk::Failed;
+  CHECK(decide(request(Purpose::Incoming), now).action == Action::WaitForData);
+}
+
+TEST_CASE("an unknown setting is not a permission to try") {
+  Situation now = situation({PeerLooks::Primary});
+  now.settings.reset();
+  CHECK(decide(request(Purpose::Start), now).action == Action::WaitForPeer);
+  now.settings.emplace();
+  CHECK(decide(request(Purpose::Start), now).action == Action::WaitForPeer);
+}
+
+TEST_CASE("no wait for a link that nobody makes") {
+  CHECK(decide(request(Purpose::Start), situation({PeerLooks::StandAlone})).action ==
+        Action::Refuse);
+  CHECK(decide(request(Purpose::Start), situation({})).action == Action::Refuse);
+  CHECK(decide(request(Purpose::Start), situation({PeerLooks::Connecting})).action ==
+        Action::WaitForLink);
+  CHECK(decide(request(Purpose::Start), situation({PeerLooks::InHandshake})).action ==
+        Action::WaitForLink);
+}
+
+TEST_CASE("modes of the disk line") {
+  CHECK(access_from("r") == Access::ReadOnly);
+  CHECK(access_from("ro") == Access::ReadOnly);
+  CHECK(access_from("") == Access::ReadOnly);
+  CHECK(access_from("w") == Access::ReadWrite);
+  CHECK(access_from("rw") == Access::ReadWrite);
+  CHECK(access_from("w!") == Access::Shared);
+}
+
+TEST_CASE("the peer is named as well as DRBD knows it") {
+  const Situation now = situation({PeerLooks::Primary});
+  CHECK(name_of(now.resource.peers.front(), std::nullopt) == "the other node");
+  CHECK(name_of(now.resource.peers.front(), now.settings) == "the other node (ipv4:10.0.0.2:7789)");
+  drbd::Peer named = now.resource.peers.front();
+  named.name = "bravo";
+  named.node_id = 1;
+  CHECK(name_of(named, now.settings) == "node bravo");
+}
