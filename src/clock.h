@@ -15,8 +15,8 @@ class Clock {
   virtual TimePoint now() = 0;
   /// Waits, at most until somebody asks this process to end. False: asked to end.
   virtual bool wait(Duration duration) = 0;
-  /// The wish to end is known: what is left to tidy up may wait again.
-  virtual void acknowledge() = 0;
+  /// Whether this process was asked to end. What is left to tidy up may wait again after that.
+  virtual bool acknowledge() = 0;
 };
 
 }  // namespace block_drbd

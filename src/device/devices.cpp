@@ -28,6 +28,16 @@ bool is_device(const fs::path& path, dev_t number) {
   return ::stat(path.c_str(), &status) == 0 && S_ISBLK(status.st_mode) && status.st_rdev == number;
 }
 
+/// The entries of a directory as far as they can be read: processes and devices come and go.
+std::vector<fs::path> entries_of(const fs::path& directory) {
+  std::vector<fs::path> entries;
+  std::error_code error;
+  for (fs::directory_iterator entry(directory, error), end; !error && entry != end;
+       entry.increment(error))
+    entries.push_back(entry->path());
+  return entries;
+}
+
 bool all_digits(const std::string& text) {
   return !text.empty() && std::all_of(text.begin(), text.end(),
                                       [](unsigned char c) { return std::isdigit(c) != 0; });
@@ -69,29 +79,27 @@ class RealDevices final : public Devices {
       if (const std::string path = line.substr(0, line.find_first_of(" \t"));
           path.starts_with('/') && is_device(root_ + path, number))
         uses.emplace_back("used as swap");
-    std::error_code ignored;
-    for (const auto& holder :
-         fs::directory_iterator(root_ + "/sys/dev/block/" + text + "/holders", ignored))
-      uses.push_back("used by " + holder.path().filename().string());
+    for (const fs::path& holder : entries_of(root_ + "/sys/dev/block/" + text + "/holders"))
+      uses.push_back("used by " + holder.filename().string());
     return uses;
   }
 
   std::vector<std::string> processes_holding(int minor) override {
     const dev_t number = makedev(drbd_major, static_cast<unsigned>(minor));
     std::vector<std::string> holders;
-    std::error_code ignored;
-    for (const auto& process : fs::directory_iterator(root_ + "/proc", ignored)) {
-      const std::string pid = process.path().filename();
+    for (const fs::path& process : entries_of(root_ + "/proc")) {
+      const std::string pid = process.filename();
       if (!all_digits(pid))
         continue;
-      const auto descriptors = fs::directory_iterator(process.path() / "fd", ignored);
-      if (std::any_of(begin(descriptors), end(descriptors),
-                      [&](const auto& entry) { return is_device(entry.path(), number); })) {
-        std::ifstream file(process.path() / "comm");
-        std::string name;
-        std::getline(file, name);
-        holders.push_back(name + " (pid " + pid + ")");
-      }
+      const auto descriptors = entries_of(process / "fd");
+      if (std::none_of(descriptors.begin(), descriptors.end(),
+                       [&](const fs::path& each) { return is_device(each, number); }))
+        continue;
+      std::ifstream file(process / "comm");
+      std::string holder;
+      std::getline(file, holder);
+      holder.append(" (pid ").append(pid).append(")");
+      holders.push_back(std::move(holder));
     }
     return holders;
   }

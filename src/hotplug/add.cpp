@@ -14,7 +14,6 @@
 namespace block_drbd::hotplug {
 
 using drbd::Role;
-using policy::Access;
 using policy::Action;
 using policy::Decision;
 using policy::Purpose;
@@ -314,14 +313,11 @@ class Attaching {
                      .volume = request_.volume,
                      .minor = volume.minor,
                      .phase = Phase::Promoting,
-                     .was_primary = is_primary && seen.in_use.empty(),
+                     // What a killed or forgotten use of ours left is not somebody else's.
+                     .was_primary = is_primary && seen.in_use.empty() && seen.claims.empty(),
                      .incoming = request_.purpose == Purpose::Incoming,
                      .domain = domain_.name,
                      .vm = domain_.vm};
-      // What an earlier, killed `add` of this disk promoted is not somebody else's.
-      for (const Claim& other : seen.claims)
-        if (other.phase != Phase::Attached)
-          claim_->was_primary = false;
     }
     claim_->minor = volume.minor;
     return host_.records.write(*claim_);

@@ -2,7 +2,6 @@
 
 namespace block_drbd::hotplug {
 
-using xenstore::Backend;
 using xenstore::State;
 
 namespace {

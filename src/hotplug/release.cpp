@@ -33,10 +33,10 @@ std::string joined(const std::vector<std::string>& words) {
 
 class Release {
  public:
-  Release(Host& host, const xenstore::BackendPath& own, std::string resource, bool attached,
+  Release(Host& host, xenstore::BackendPath own, std::string resource, bool attached,
           const Budget& budget)
       : host_(host),
-        own_(own),
+        own_(std::move(own)),
         resource_(std::move(resource)),
         attached_(attached),
         budget_(budget) {}
@@ -145,10 +145,11 @@ class Release {
     return volumes;
   }
 
-  /// Takes the claims of ended uses away.
+  /// Takes the claims of ended uses away: nobody uses the resource here. One that is just being
+  /// promoted for is written anew by its `add` at each turn.
   Result<bool> forget(const std::vector<Claim>& claims) {
     for (const Claim& claim : claims)
-      if (claim.phase == Phase::Released)
+      if (claim.phase != Phase::Promoting)
         if (auto removed = host_.records.remove(claim); !removed)
           return failure(removed.error());
     return true;
@@ -157,18 +158,20 @@ class Release {
   std::string not_released() {
     std::vector<std::string> holders;
     for (const drbd::Volume& volume : held_) {
-      for (auto list :
-           {host_.devices.host_uses(volume.minor), host_.devices.processes_holding(volume.minor)})
-        for (std::string& holder : list)
-          holders.push_back("/dev/drbd" + std::to_string(volume.minor) + ' ' + holder);
+      const std::string node = "/dev/drbd" + std::to_string(volume.minor);
+      for (const std::string& use : host_.devices.host_uses(volume.minor))
+        holders.push_back(std::string(node).append(" is ").append(use));
+      for (const std::string& process : host_.devices.processes_holding(volume.minor))
+        holders.push_back(std::string(process).append(" has ").append(node).append(" open"));
     }
     if (host_.devices.blkback_has(own_.frontend(), own_.device()))
-      holders.push_back("the kernel's block backend for domain " + std::to_string(own_.frontend()));
+      holders.push_back("the kernel's block backend has it open for domain " +
+                        std::to_string(own_.frontend()));
     return "DRBD resource " + resource_ +
            " is still Primary on this node, though its last guest here has ended" +
            (refusals_.empty() ? "" : ": DRBD says \"" + joined(refusals_) + "\"") +
-           (holders.empty() ? ". Nobody was found who holds the device open"
-                            : ". The device is held by: " + joined(holders)) +
+           (holders.empty() ? ". Nobody was found who has its device open"
+                            : ". " + joined(holders)) +
            ". No other node can start the guest until you have ended that and run `drbdadm "
            "secondary " +
            resource_ + "` here";

@@ -10,6 +10,8 @@ namespace block_drbd::hotplug {
 
 namespace {
 
+constexpr Duration last_attempt = std::chrono::seconds(3);
+
 Result<void> release_all(Host& host, const xenstore::BackendPath& path, const Budget& budget) {
   const auto backend = xenstore::read_backend(host.store, path);
   if (!backend)
@@ -41,6 +43,9 @@ Result<void> release_all(Host& host, const xenstore::BackendPath& path, const Bu
 
 Result<void> remove(Host& host, const xenstore::BackendPath& path, Duration limit) {
   auto done = release_all(host, path, Budget(host.clock, limit));
+  // ^C at `xl destroy` reaches us, too: the waiting ends, but the role is not left behind untried.
+  if (!done && host.clock.acknowledge())
+    done = release_all(host, path, Budget(host.clock, last_attempt));
   if (!done)
     publish_failure(host.store, host.report, path, done.error().message);
   return done;

@@ -48,6 +48,15 @@ bool link_is_being_made(const Resource& resource) {
   });
 }
 
+/// DRBD itself makes sure, before it becomes Primary, that no peer can be.
+bool fences(const drbd::Settings& settings) {
+  constexpr std::string_view none = "dont-care";
+  const bool each_connection = !settings.connections.empty() &&
+                               std::all_of(settings.connections.begin(), settings.connections.end(),
+                                           [&](const auto& each) { return each.fencing != none; });
+  return settings.fencing != none || each_connection;
+}
+
 std::string names_of_unseen(const Situation& situation) {
   std::string names;
   for (const Peer& peer : situation.resource.peers)
@@ -179,11 +188,8 @@ Decision decide_unseen(const Request& request, const Situation& situation) {
     return {.action = Action::WaitForLink, .because = names_of_unseen(situation)};
   if (resource.role == Role::Primary && situation.users.empty())
     return go(Action::Promote);  // a person made it Primary here
-  const auto& settings = situation.settings;
   const bool drbd_decides =
-      settings && (settings->quorum != "off" ||
-                   std::any_of(settings->connections.begin(), settings->connections.end(),
-                               [](const auto& each) { return each.fencing != "dont-care"; }));
+      situation.settings && (situation.settings->quorum != "off" || fences(*situation.settings));
   if (drbd_decides)
     return go(Action::Promote);
   return refuse(

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -11,6 +10,7 @@
 #include <array>
 #include <cerrno>
 #include <climits>
+#include <csignal>
 #include <cstdint>
 
 namespace block_drbd::process {
@@ -63,9 +63,9 @@ class SteadyClock final : public Clock {
     }
   }
 
-  void acknowledge() override {
+  bool acknowledge() override {
     std::uint64_t wishes = 0;
-    static_cast<void>(!::read(interruption_, &wishes, sizeof wishes));
+    return ::read(interruption_, &wishes, sizeof wishes) > 0;
   }
 
  private:

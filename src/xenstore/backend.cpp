@@ -110,13 +110,14 @@ Result<std::optional<Backend>> read_backend(Store& store, const BackendPath& pat
 Result<std::vector<Backend>> backends_attached_to(Store& store,
                                                   const std::set<std::string>& physical_devices) {
   const std::string type = "vbd";
+  const std::string directory = "backend/" + type + '/';
   std::vector<Backend> attached;
   const auto frontends = store.list("backend/" + type);
   if (!frontends)
     return failure(frontends.error());
   for (const std::string& frontend : *frontends) {
     const auto id = number_from<DomId>(frontend);
-    const auto devices = store.list("backend/" + type + '/' + frontend);
+    const auto devices = store.list(directory + frontend);
     if (!devices)
       return failure(devices.error());
     for (const std::string& device : *devices) {

@@ -73,7 +73,7 @@ class Libxenstore final : public Store {
       transaction_ = xs_transaction_start(handle_.get());
       if (transaction_ == XBT_NULL)
         return refused("start a transaction for", "the backend");
-      const Result<void> done = body();
+      Result<void> done = body();
       const bool committed =
           xs_transaction_end(handle_.get(), std::exchange(transaction_, XBT_NULL), !done);
       if (!done)

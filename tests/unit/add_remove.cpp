@@ -529,6 +529,25 @@ TEST_CASE("asked to end during a wait: rolls back, then ends") {
   require_nothing_left_behind(node, 5);
 }
 
+TEST_CASE("asked to end during remove: tries once more, then ends") {
+  FakeNode node;
+  REQUIRE(add(node, 5));
+  node.drbd.open.insert(1);
+  SECTION("the device is closed by then") {
+    node.clock.at(1s, [&] {
+      node.clock.asked_to_end = true;
+      node.drbd.open.clear();
+    });
+    REQUIRE(remove(node, 5));
+    CHECK(node.drbd.role(1) == Role::Secondary);
+  }
+  SECTION("it is not") {
+    node.clock.at(1s, [&] { node.clock.asked_to_end = true; });
+    CHECK(says(remove(node, 5), "still Primary"));
+    CHECK(node.clock.elapsed() < 6s);
+  }
+}
+
 TEST_CASE("add ends before libxl would kill it, whatever it waits for") {
   FakeNode node;
   SECTION("another block-drbd that hangs") {

@@ -263,3 +263,23 @@ TEST_CASE("the peer is named as well as DRBD knows it") {
   named.node_id = 1;
   CHECK(name_of(named, now.settings) == "node bravo");
 }
+
+TEST_CASE("fencing counts when it covers every connection, and on 8.4 without one") {
+  Situation now = situation({PeerLooks::StandAlone});
+  auto& settings = *now.settings;
+  settings.connections.push_back(settings.connections.front());
+  settings.connections.front().fencing = "resource-only";
+  CHECK(decide(request(Purpose::Start), now).action == Action::Refuse);
+  settings.connections.back().fencing = "resource-and-stonith";
+  CHECK(decide(request(Purpose::Start), now).action == Action::Promote);
+  settings.connections.clear();
+  CHECK(decide(request(Purpose::Start), now).action == Action::Refuse);
+  settings.fencing = "resource-only";
+  CHECK(decide(request(Purpose::Start), now).action == Action::Promote);
+}
+
+TEST_CASE("a quorum counts: DRBD decides") {
+  Situation now = situation({PeerLooks::StandAlone});
+  now.settings->quorum = "majority";
+  CHECK(decide(request(Purpose::Start), now).action == Action::Promote);
+}

@@ -30,7 +30,7 @@ class FakeClock : public Clock {
     return !asked_to_end;
   }
 
-  void acknowledge() override { asked_to_end = false; }
+  bool acknowledge() override { return std::exchange(asked_to_end, false); }
 
   void at(Duration time, std::function<void()> event) {
     events_.emplace(TimePoint() + time, std::move(event));
