@@ -90,7 +90,7 @@ class ShowReader {
 
  private:
   bool open() {
-    if (words_.empty())
+    if (words_.empty() || words_.front().find('/') != std::string_view::npos)
       return false;
     section_ += '/';
     section_ += words_.front();
@@ -99,7 +99,7 @@ class ShowReader {
       settings_.resource = word(1);
       return first && !settings_.resource.empty();
     }
-    if (section_ == "/resource/connection" || section_ == "/resource/net")
+    if (section_ == "/resource/connection")
       settings_.connections.emplace_back();
     else if (section_ == "/resource/_this_host/volume/disk")
       fencing_of_disks_.emplace_back();
@@ -148,7 +148,7 @@ class ShowReader {
       each.fencing = *weakest;
   }
 
-  /// The connection that is being read.
+  /// The connection that is being read: on DRBD 8.4 there is one, without a section of its own.
   ConnectionSettings& connection() {
     return settings_.connections.empty() ? settings_.connections.emplace_back()
                                          : settings_.connections.back();

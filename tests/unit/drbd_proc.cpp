@@ -1,0 +1,60 @@
+// The readers of /proc/drbd.
+#include "capture.h"
+#include "catch.h"
+#include "drbd/readers.h"
+
+using namespace block_drbd::drbd;
+using block_drbd::test::read_capture;
+using Roles = std::map<int, Role>;
+
+TEST_CASE("the generation is the first number of the version", "[drbd][proc]") {
+  CHECK(read_generation("version: 8.4.11 (api:1/proto:86-101)\n") == Generation::V8);
+  CHECK(read_generation("version: 8.3.13 (api:88/proto:86-96)\n") == Generation::V8);
+  CHECK(read_generation("version: 9.2.16 (api:2/proto:118-123)\n") == Generation::V9);
+  CHECK(read_generation("version: 10.0.0 (api:3)\n") == Generation::V9);
+  for (const char* text : {"", "\n", "version:", "version: x", "version: 0.7.25 (api:79)",
+                           "\nversion: 9.2.16", "drbd: 9"})
+    CHECK(read_generation(text) == Generation::Absent);
+}
+
+TEST_CASE("each minor of 8.4 has its own role", "[drbd][proc]") {
+  CHECK(read_minor_roles(
+            read_capture("drbd84/D11-link-lost-in-dual-window/23-cat__proc_drbd.alpha.txt").out) ==
+        Roles{{0, Role::Secondary}, {10, Role::Secondary}, {11, Role::Secondary}});
+  CHECK(read_minor_roles(read_capture("drbd84/S02-local-primary/proc.alpha.txt").out) ==
+        Roles{{0, Role::Primary}, {10, Role::Primary}, {11, Role::Primary}});
+  // A resource of two volumes, half promoted.
+  CHECK(read_minor_roles("version: 8.4.11 (api:1/proto:86-101)\n"
+                         "10: cs:Connected ro:Primary/Secondary ds:UpToDate/UpToDate C r-----\n"
+                         "11: cs:Connected ro:Secondary/Primary ds:UpToDate/UpToDate C r-----\n") ==
+        Roles{{10, Role::Primary}, {11, Role::Secondary}});
+}
+
+TEST_CASE("an unconfigured minor has no role", "[drbd][proc]") {
+  CHECK(read_minor_roles(read_capture("drbd84/S09-diskless/25-cat__proc_drbd.bravo.txt").out) ==
+        Roles{{10, Role::Secondary}, {11, Role::Secondary}});
+}
+
+TEST_CASE("8.3 and its predecessors", "[drbd][proc]") {
+  CHECK(read_minor_roles(
+            "version: 8.3.13 (api:88/proto:86-96)\n"
+            "srcversion: 697DE8B1973B1D8914F04DB \n"
+            " 0: cs:SyncSource ro:Primary/Secondary ds:UpToDate/Inconsistent C r-----\n"
+            "    ns:19456 nr:0 dw:0 dr:27040 al:0 bm:1 lo:1 pe:0 ua:64 ap:0 ep:1 wo:b oos:505600\n"
+            "\t[>...................] sync'ed:  4.1% (505600/524236)K\n"
+            "\tfinish: 0:01:12 speed: 6,912 (6,912) K/sec\n"
+            " 1: cs:Unconfigured\n") == Roles{{0, Role::Primary}});
+  CHECK(read_minor_roles("version: 8.0.16 (api:86/proto:86)\n"
+                         " 2: cs:Connected st:Secondary/Primary ds:UpToDate/UpToDate C r---\n"
+                         "    resync: used:0/61 hits:0 misses:0 starving:0 dirty:0 changed:0\n") ==
+        Roles{{2, Role::Secondary}});
+}
+
+TEST_CASE("9 prints no roles", "[drbd][proc]") {
+  CHECK(read_minor_roles(read_capture("drbd9/primary-here.proc-drbd.txt").out).empty());
+}
+
+TEST_CASE("a role that is not known is Unknown", "[drbd][proc]") {
+  CHECK(read_minor_roles("0: ro:Tertiary/Primary\n1: ro:\n2: ro:Primary\n") ==
+        Roles{{0, Role::Unknown}, {1, Role::Unknown}, {2, Role::Primary}});
+}
