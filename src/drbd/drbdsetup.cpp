@@ -35,8 +35,11 @@ class Drbdsetup final : public Drbd {
     const bool json = generation == Generation::V9;
     const auto output =
         processes_.run({"drbdsetup", "status", resource, json ? "--json" : "--verbose"}, limit);
-    if (!output)
-      return failure(output.error());
+    if (!output) {
+      // ENOENT here is a missing tool, and nothing about the resource.
+      const auto& [message, code] = output.error();
+      return failure(message, code == ENOENT ? 0 : code);
+    }
     // Exit code 10: `RES: No such resource`, with an empty list or no text.
     auto resources = json ? read_status_json(output->out) : read_status_text(output->out);
     if (!resources && output->exit_code == 0)

@@ -146,8 +146,8 @@ class BoostProcesses final : public Processes {
                               [&](error_code error) { asked = !error; });
     }
 
-    run_until(context, limit,
-              [&] { return ended || asked || out.overflowed() || err.overflowed(); });
+    const auto overflowed = [&] { return out.overflowed() || err.overflowed(); };
+    run_until(context, limit, [&] { return ended || asked || overflowed(); });
     const bool in_time = ended;
     if (!ended) {
       ::kill(child.id(), SIGKILL);
@@ -160,15 +160,16 @@ class BoostProcesses final : public Processes {
                          "` hangs in the kernel and cannot be killed; it may still take effect",
                      ETIMEDOUT);
     }
-    if (out.overflowed() || err.overflowed())
+    // The end may be seen before the last of the output. A grandchild may keep the pipes open.
+    if (in_time)
+      run_until(context, dying, [&] { return (out.closed && err.closed) || overflowed(); });
+    if (overflowed())
       return failure("`" + joined(argv) + "` printed more than any answer of DRBD is long", EFBIG);
     if (!in_time)
       return failure("`" + joined(argv) + "` was stopped: " +
                          (asked ? "this program was asked to end"
                                 : "no answer within " + std::to_string(limit.count()) + " ms"),
                      ETIMEDOUT);
-    // The end may be seen before the last of the output. A grandchild may keep the pipes open.
-    run_until(context, dying, [&] { return out.closed && err.closed; });
     const int status = child.native_exit_code();
     return Output{.exit_code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status),
                   .out = std::move(out.text),

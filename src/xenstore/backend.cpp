@@ -66,7 +66,7 @@ Result<BackendPath> BackendPath::parse(std::string_view text) {
   const bool plain_type = !type.empty() && std::all_of(type.begin(), type.end(), [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
   });
-  if (!well_formed || !plain_type || !frontend || !device || !rest.empty())
+  if (!well_formed || !plain_type || !frontend || !device || !rest.empty() || text.ends_with('/'))
     return failure("XENBUS_PATH is '" + printable(text) +
                    "', not the path of a disk's backend such as backend/vbd/5/51712: the toolstack "
                    "sets it when it runs a block script");

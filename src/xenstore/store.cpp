@@ -65,7 +65,8 @@ class Libxenstore final : public Store {
   }
 
   bool domain_exists(DomId domain) override {
-    return xs_is_domain_introduced(handle_.get(), domain);
+    errno = 0;
+    return xs_is_domain_introduced(handle_.get(), domain) || errno != 0;
   }
 
   Result<void> transaction(const std::function<Result<void>()>& body) override {

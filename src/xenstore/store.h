@@ -28,7 +28,8 @@ class Store {
   /// Only inside a transaction.
   virtual Result<void> write(const std::string& path, const std::string& value) = 0;
 
-  /// Whether the domain is known to xenstored. A domain that is dying still is.
+  /// Whether the domain is known to xenstored. A domain that is dying still is. So is one that may
+  /// not be asked about, as in a driver domain: nobody is gone who cannot be told to be.
   virtual bool domain_exists(DomId domain) = 0;
 
   /// Runs `body` in a transaction and commits it when it succeeds. Repeated when others changed

@@ -1,0 +1,67 @@
+// What is typed, or what a toolstack calls.
+#include "command_line.h"
+
+#include "catch.h"
+
+using Words = std::vector<std::string>;
+
+namespace {
+
+bool is(const Words& words, Verb verb) {
+  const auto parsed = parse_command_line(words);
+  INFO((parsed ? "understood" : parsed.error().message));
+  return parsed && *parsed == verb;
+}
+
+bool refused(const Words& words, const std::string& why) {
+  const auto parsed = parse_command_line(words);
+  INFO((parsed ? "understood" : parsed.error().message));
+  return !parsed && parsed.error().message.find(why) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("the toolstack's verbs", "[command line]") {
+  CHECK(is({"add"}, Verb::Add));
+  CHECK(is({"remove"}, Verb::Remove));
+}
+
+TEST_CASE("help and version", "[command line]") {
+  for (const char* word : {"--help", "-h"}) {
+    CHECK(is({word}, Verb::Help));
+    CHECK(is({"add", word}, Verb::Help));  // nothing is done by somebody who asks what it does
+    CHECK(is({word, "remove"}, Verb::Help));
+  }
+  CHECK(is({"--version"}, Verb::Version));
+  CHECK(is({"-V"}, Verb::Version));
+}
+
+TEST_CASE("without a verb nothing is done", "[command line]") {
+  CHECK(refused({}, "is missing"));
+  CHECK(refused({""}, "is missing"));
+  CHECK(refused({"--"}, "is missing"));
+}
+
+TEST_CASE("what is unknown is refused and named", "[command line]") {
+  for (const char* verb : {"Add", "adds", "ad", "online", "status", " add"})
+    CHECK(refused({verb}, '\'' + std::string(verb) + '\''));
+  CHECK(refused({"a\x1b[2Jdd"}, "'a?[2Jdd'"));
+  CHECK(refused({"--force"}, "--force"));
+  CHECK(refused({"-f"}, "-f"));
+  CHECK(refused({"add", "--force"}, "--force"));
+  CHECK(refused({"--help=yes"}, "--help"));
+}
+
+TEST_CASE("more than a verb is refused", "[command line]") {
+  CHECK(refused({"add", "remove"}, "positional"));
+  CHECK(refused({"add", "Wheezy"}, "positional"));
+  CHECK(refused({"add", ""}, "positional"));
+}
+
+TEST_CASE("the usage names every verb and option", "[command line]") {
+  const std::string text = usage();
+  for (const char* word : {"add", "remove", "--help", "--version", "-h", "-V", "XENBUS_PATH"})
+    CHECK(text.find(word) != std::string::npos);
+  CHECK(text.find("--verb") == std::string::npos);  // what it is called inside
+  CHECK(text.back() == '\n');
+}

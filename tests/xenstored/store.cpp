@@ -1,0 +1,387 @@
+// The store, against a real xenstored.
+#include "xenstore/store.h"
+
+#include <cerrno>
+
+#include "catch.h"
+#include "hotplug/publish.h"
+#include "real_xenstored.h"
+#include "xenstore/backend.h"
+
+using namespace block_drbd;
+using namespace block_drbd::xenstore;
+using test::RealXenstored;
+using test::XenstoredPath;
+using Names = std::vector<std::string>;
+using namespace std::string_literals;
+
+namespace {
+
+const BackendPath disk("vbd", 5, 51712);
+
+/// As libxl leaves a guest and its disk when it runs `add`.
+void guest(RealXenstored& xenstored, unsigned domid = 5) {
+  const BackendPath path("vbd", domid, 51712);
+  const std::string home = "/local/domain/" + std::to_string(domid);
+  xenstored.introduce(domid);
+  xenstored.write(home + "/name", "web");
+  xenstored.write(home + "/vm", "/vm/uuid-web");
+  xenstored.write(path / "params", "Wheezy");
+  xenstored.write(path / "mode", "w");
+  xenstored.write(path / "state", "2");
+}
+
+class SaidReport : public Report {
+ public:
+  void tell(Severity /*severity*/, const std::string& text) override { said.push_back(text); }
+  Names said;
+};
+
+/// Runs `change` once, the first time that this is read through the store.
+class ChangedMeanwhile : public Store {
+ public:
+  ChangedMeanwhile(Store& store, std::string path, std::function<void()> change)
+      : store_(store), path_(std::move(path)), change_(std::move(change)) {}
+
+  Result<std::optional<std::string>> read(const std::string& path) override {
+    auto value = store_.read(path);
+    if (path == path_)
+      if (const auto change = std::exchange(change_, nullptr))
+        change();
+    return value;
+  }
+  Result<Names> list(const std::string& path) override { return store_.list(path); }
+  Result<void> write(const std::string& path, const std::string& value) override {
+    return store_.write(path, value);
+  }
+  bool domain_exists(DomId domain) override { return store_.domain_exists(domain); }
+  Result<void> transaction(const std::function<Result<void>()>& body) override {
+    return store_.transaction(body);
+  }
+
+ private:
+  Store& store_;
+  std::string path_;
+  std::function<void()> change_;
+};
+
+}  // namespace
+
+TEST_CASE("a value, an empty one and none are three answers", "[xenstored]") {
+  RealXenstored xenstored;
+  const auto store = xenstored.connect();
+  xenstored.write("/test/value", "93:1");
+  xenstored.write("/test/empty", "");
+  xenstored.write("/test/bytes", "a\0b\xff"s);
+  CHECK(*store->read("/test/value") == "93:1");
+  CHECK(*store->read("/test/empty") == "");
+  CHECK(*store->read("/test/bytes") == "a\0b\xff"s);
+  CHECK(*store->read("/test") == "");
+  CHECK(*store->read("/test/missing") == std::nullopt);
+  CHECK(*store->read("/test/value/below") == std::nullopt);
+}
+
+TEST_CASE("a path that xenstored does not take is an error", "[xenstored]") {
+  RealXenstored xenstored;
+  const auto store = xenstored.connect();
+  const auto value = store->read("/with blank");
+  REQUIRE_FALSE(value);
+  CHECK(value.error().code == EINVAL);
+  CHECK(value.error().message.find("/with blank") != std::string::npos);
+}
+
+TEST_CASE("a relative path is below the own domain", "[xenstored]") {
+  RealXenstored xenstored;
+  xenstored.write("/local/domain/0/backend/vbd/5/51712/state", "2");
+  CHECK(*xenstored.connect()->read("backend/vbd/5/51712/state") == "2");
+}
+
+TEST_CASE("the names below a path", "[xenstored]") {
+  RealXenstored xenstored;
+  const auto store = xenstored.connect();
+  for (const char* name : {"5", "7", "51"})
+    xenstored.write("/test/"s + name + "/below", "");
+  CHECK(store->list("/test")->size() == 3);
+  auto names = *store->list("/test");
+  std::sort(names.begin(), names.end());
+  CHECK(names == Names{"5", "51", "7"});
+  CHECK(store->list("/test/5/below")->empty());
+  const auto missing = store->list("/missing");
+  REQUIRE(missing);
+  CHECK(missing->empty());
+  CHECK_FALSE(store->list("/with blank"));
+}
+
+TEST_CASE("more names than one answer holds", "[xenstored]") {
+  RealXenstored xenstored;
+  for (int number = 0; number < 1000; ++number)
+    xenstored.write("/test/a-rather-long-name-" + std::to_string(number), "");
+  CHECK(xenstored.connect()->list("/test")->size() == 1000);
+}
+
+TEST_CASE("a transaction is seen by others as a whole, or not at all", "[xenstored]") {
+  RealXenstored xenstored;
+  const auto store = xenstored.connect();
+  REQUIRE(store->transaction([&]() -> Result<void> {
+    CHECK(store->write("/test/one", "1"));
+    CHECK(*store->read("/test/one") == "1");
+    CHECK(xenstored.read("/test/one") == std::nullopt);
+    return store->write("/test/two", "2");
+  }));
+  CHECK(xenstored.read("/test/one") == "1");
+  CHECK(xenstored.read("/test/two") == "2");
+  // And no transaction is left open.
+  xenstored.write("/test/one", "changed");
+  CHECK(*store->read("/test/one") == "changed");
+}
+
+TEST_CASE("a transaction that fails leaves nothing and hands on the reason", "[xenstored]") {
+  RealXenstored xenstored;
+  const auto store = xenstored.connect();
+  const auto done = store->transaction([&]() -> Result<void> {
+    CHECK(store->write("/test/one", "1"));
+    return failure("thought better of it", EBUSY);
+  });
+  REQUIRE_FALSE(done);
+  CHECK(done.error().message == "thought better of it");
+  CHECK(done.error().code == EBUSY);
+  CHECK(xenstored.read("/test/one") == std::nullopt);
+  xenstored.write("/test/one", "2");
+  CHECK(*store->read("/test/one") == "2");
+}
+
+TEST_CASE("a transaction whose ground was changed is done again", "[xenstored]") {
+  RealXenstored xenstored;
+  const auto store = xenstored.connect();
+  xenstored.write("/test/ground", "old");
+  int runs = 0;
+  REQUIRE(store->transaction([&]() -> Result<void> {
+    const auto ground = store->read("/test/ground");
+    if (++runs == 1)
+      xenstored.write("/test/ground", "new");
+    return store->write("/test/copy", **ground);
+  }));
+  CHECK(runs == 2);
+  CHECK(xenstored.read("/test/copy") == "new");
+}
+
+TEST_CASE("what others change elsewhere is no conflict", "[xenstored]") {
+  RealXenstored xenstored;
+  const auto store = xenstored.connect();
+  xenstored.write("/test/ground", "old");
+  xenstored.write("/elsewhere/value", "old");
+  int runs = 0;
+  REQUIRE(store->transaction([&]() -> Result<void> {
+    ++runs;
+    CHECK(store->read("/test/ground"));
+    xenstored.write("/elsewhere/value", "new");
+    return store->write("/test/copy", "");
+  }));
+  CHECK(runs == 1);
+}
+
+TEST_CASE("conflicts without end do not keep us for ever", "[xenstored]") {
+  RealXenstored xenstored;
+  const auto store = xenstored.connect();
+  xenstored.write("/test/ground", "0");
+  int runs = 0;
+  const auto done = store->transaction([&]() -> Result<void> {
+    CHECK(store->read("/test/ground"));
+    xenstored.write("/test/ground", std::to_string(++runs));
+    if (runs > 1000)
+      return failure("no end of it");
+    return store->write("/test/copy", "");
+  });
+  REQUIRE_FALSE(done);
+  CHECK(done.error().code == EAGAIN);
+  CHECK(runs > 3);
+  CHECK(runs < 100);
+  CHECK(xenstored.read("/test/copy") == std::nullopt);
+  // The store can still be used: the reason of the failure is to be written.
+  CHECK(store->transaction([&] { return store->write("/test/copy", "1"); }));
+  CHECK(xenstored.read("/test/copy") == "1");
+}
+
+TEST_CASE("domains that the toolstack introduced exist until it releases them", "[xenstored]") {
+  RealXenstored xenstored;
+  const auto store = xenstored.connect();
+  CHECK(store->domain_exists(0));
+  CHECK_FALSE(store->domain_exists(5));
+  xenstored.write("/local/domain/5/name", "a home is no domain");
+  CHECK_FALSE(store->domain_exists(5));
+  xenstored.introduce(5);
+  CHECK(store->domain_exists(5));
+  xenstored.release(5);
+  CHECK_FALSE(store->domain_exists(5));
+  CHECK_FALSE(store->domain_exists(32767));
+}
+
+TEST_CASE("a guest and its disk are read as libxl left them", "[xenstored]") {
+  RealXenstored xenstored;
+  const auto store = xenstored.connect();
+  guest(xenstored);
+  const auto backend = read_backend(*store, disk);
+  REQUIRE(backend);
+  REQUIRE(*backend);
+  CHECK((*backend)->params == "Wheezy");
+  CHECK((*backend)->state == State::InitWait);
+  const auto domain = read_domain(*store, 5);
+  REQUIRE(domain);
+  CHECK(domain->exists);
+  CHECK(domain->name == "web");
+  CHECK(domain->vm == "uuid-web");
+}
+
+TEST_CASE("in a driver domain others' homes are closed, and its own directory is open",
+          "[xenstored]") {
+  RealXenstored xenstored;
+  // As libxl makes homes: owned by dom0, readable by the domain itself.
+  for (const unsigned domid : {3u, 5u}) {
+    const std::string home = "/local/domain/" + std::to_string(domid);
+    xenstored.introduce(domid);
+    xenstored.write(home, "");
+    xenstored.readable_by(domid, home);
+    xenstored.write(home + "/name", domid == 3 ? "driver" : "web");
+    xenstored.write(home + "/vm", "/vm/uuid");
+  }
+  const std::string backend = "/local/domain/3/backend/vbd/5/51712";
+  xenstored.write(backend, "");
+  xenstored.give_to(3, "/local/domain/3/backend");
+  xenstored.give_to(3, backend);
+  xenstored.write(backend + "/state", "2");
+  const auto store = xenstored.connect_from(3);
+
+  CHECK(*store->read("/local/domain/3/name") == "driver");
+  for (const char* key : {"name", "vm", "target", "missing"}) {
+    INFO(key);
+    const auto value = store->read("/local/domain/5/"s + key);
+    REQUIRE_FALSE(value);
+    CHECK(value.error().code == EACCES);
+  }
+  CHECK(store->list("/local/domain/5").error().code == EACCES);
+  const auto domain = read_domain(*store, 5);
+  REQUIRE(domain);
+  CHECK(domain->name.empty());
+  CHECK(domain->vm.empty());
+  // It may not ask whether a domain exists either. Who cannot be told to be gone is there: a guest
+  // that is alive must not be taken for one that has left its disk behind.
+  CHECK(store->domain_exists(5));
+  CHECK(domain->exists);
+
+  REQUIRE(hotplug::publish_device(*store, disk, "93:1", "/dev/drbd1"));
+  CHECK(xenstored.read(backend + "/physical-device") == "93:1");
+  CHECK(
+      store->transaction([&] { return store->write("/local/domain/5/name", "x"); }).error().code ==
+      EACCES);
+}
+
+TEST_CASE("a device is published", "[xenstored]") {
+  RealXenstored xenstored;
+  const auto store = xenstored.connect();
+  guest(xenstored);
+  REQUIRE(hotplug::publish_device(*store, disk, "93:1", "/dev/drbd1"));
+  const std::string directory = "/local/domain/0/backend/vbd/5/51712/";
+  CHECK(xenstored.read(directory + "physical-device") == "93:1");
+  CHECK(xenstored.read(directory + "physical-device-path") == "/dev/drbd1");
+  CHECK(xenstored.read(directory + "hotplug-status") == "connected");
+  // blkback takes it once.
+  CHECK_FALSE(hotplug::publish_device(*store, disk, "93:2", "/dev/drbd2"));
+  CHECK(xenstored.read(directory + "physical-device") == "93:1");
+  CHECK(backends_attached_to(*store, {"93:1"})->size() == 1);
+}
+
+TEST_CASE("a device is not published into a directory that was given up", "[xenstored]") {
+  RealXenstored xenstored;
+  const auto store = xenstored.connect();
+  const std::string directory = "/local/domain/0/backend/vbd/5/51712";
+  SECTION("wiped before") {
+    guest(xenstored);
+    xenstored.wipe(directory);
+    CHECK_FALSE(hotplug::publish_device(*store, disk, "93:1", "/dev/drbd1"));
+  }
+  SECTION("wiped while it is published") {
+    for (const char* key : {"state", "params", "physical-device"}) {
+      guest(xenstored);
+      ChangedMeanwhile changed(*store, disk / key, [&] { xenstored.wipe(directory); });
+      CHECK_FALSE(hotplug::publish_device(changed, disk, "93:1", "/dev/drbd1"));
+    }
+  }
+  SECTION("closing while it is published") {
+    guest(xenstored);
+    ChangedMeanwhile changed(*store, disk / "physical-device",
+                             [&] { xenstored.write(directory + "/state", "6"); });
+    CHECK_FALSE(hotplug::publish_device(changed, disk, "93:1", "/dev/drbd1"));
+    CHECK(xenstored.read(directory + "/physical-device") == std::nullopt);
+    xenstored.wipe(directory);
+  }
+  CHECK(xenstored.read(directory) == std::nullopt);
+}
+
+TEST_CASE("another script that is quicker is noticed", "[xenstored]") {
+  RealXenstored xenstored;
+  const auto store = xenstored.connect();
+  guest(xenstored);
+  const std::string device = "/local/domain/0/backend/vbd/5/51712/physical-device";
+  ChangedMeanwhile changed(*store, disk / "physical-device",
+                           [&] { xenstored.write(device, "fd:0"); });
+  const auto published = hotplug::publish_device(changed, disk, "93:1", "/dev/drbd1");
+  REQUIRE_FALSE(published);
+  CHECK(published.error().message.find("fd:0") != std::string::npos);
+  CHECK(xenstored.read(device) == "fd:0");
+}
+
+TEST_CASE("the reason of a failure is left for the toolstack", "[xenstored]") {
+  RealXenstored xenstored;
+  const auto store = xenstored.connect();
+  SaidReport report;
+  guest(xenstored);
+  const std::string directory = "/local/domain/0/backend/vbd/5/51712/";
+  hotplug::publish_failure(*store, report, disk, "it did not work");
+  CHECK(xenstored.read(directory + "hotplug-error") == "it did not work");
+  CHECK(xenstored.read(directory + "hotplug-status") == "error");
+  // Longer than xenstored takes.
+  hotplug::publish_failure(*store, report, disk, std::string(100'000, 'x'));
+  CHECK(xenstored.read(directory + "hotplug-error")->size() > 1000);
+  CHECK(report.said.empty());
+}
+
+TEST_CASE("a reason does not bring a directory back that was wiped", "[xenstored]") {
+  RealXenstored xenstored;
+  const auto store = xenstored.connect();
+  SaidReport report;
+  const std::string directory = "/local/domain/0/backend/vbd/5/51712";
+  guest(xenstored);
+  SECTION("before") {
+    xenstored.wipe(directory);
+    hotplug::publish_failure(*store, report, disk, "it did not work");
+  }
+  SECTION("while it is written") {
+    ChangedMeanwhile changed(*store, disk / "state", [&] { xenstored.wipe(directory); });
+    hotplug::publish_failure(changed, report, disk, "it did not work");
+  }
+  CHECK(xenstored.read(directory) == std::nullopt);
+  CHECK(report.said.empty());
+}
+
+TEST_CASE("a xenstored that has died is an error, not an empty store", "[xenstored]") {
+  RealXenstored xenstored;
+  const auto store = xenstored.connect();
+  guest(xenstored);
+  xenstored.stop();
+  const auto value = store->read(disk / "state");
+  REQUIRE_FALSE(value);
+  CHECK(value.error().code != 0);
+  CHECK_FALSE(store->list("backend/vbd"));
+  CHECK_FALSE(store->transaction([&] { return store->write("/test", ""); }));
+  CHECK_FALSE(read_backend(*store, disk));
+  CHECK_FALSE(backends_attached_to(*store, {"93:1"}));
+  CHECK(store->domain_exists(5));
+}
+
+TEST_CASE("a xenstored that is not there is said, with what to look at", "[xenstored]") {
+  const test::TempDir directory;
+  const XenstoredPath path(directory / "socket");
+  const auto store = connect();
+  REQUIRE_FALSE(store);
+  CHECK(store.error().message.find("cannot reach xenstored") != std::string::npos);
+}
