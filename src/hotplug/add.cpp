@@ -298,10 +298,13 @@ class Attaching {
     claim_->phase = Phase::Attached;
     if (auto written = host_.records.write(*claim_); !written)
       host_.report.tell(Severity::Failure, written.error().message);
-    host_.report.tell(Severity::Info,
-                      "DRBD resource " + request_.resource + ": " + **node + " is Primary for " +
-                          (domain_.name.empty() ? "" : "guest " + printable(domain_.name) + ", ") +
-                          "domain " + std::to_string(path_.frontend()));
+    const std::string guest =
+        request_.guest.empty() ? "" : "guest " + printable(request_.guest) + ", ";
+    const std::string arriving =
+        request_.purpose == Purpose::Incoming ? ", which arrives by migration" : "";
+    host_.report.tell(Severity::Info, "DRBD resource " + request_.resource + ": " + **node +
+                                          " is Primary for " + guest + "domain " +
+                                          std::to_string(path_.frontend()) + arriving);
     return done_turn;
   }
 

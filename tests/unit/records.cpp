@@ -97,13 +97,23 @@ ino_t inode(const std::string& path) {
   return ::stat(path.c_str(), &status) == 0 ? status.st_ino : 0;
 }
 
-/// Whether somebody waits for a lock on the file (proc(5), /proc/locks).
+/// Whether a script waits for a lock on the file: flock(1) waits in its place. (/proc/locks would
+/// say it, too, but not in a container when the lock's holder got it through a flock(1) that has
+/// ended.)
 bool is_awaited(ino_t file) {
-  std::ifstream locks("/proc/locks");
-  for (std::string line; std::getline(locks, line);)
-    if (line.find("->") != std::string::npos &&
-        line.find(':' + std::to_string(file) + ' ') != std::string::npos)
-      return true;
+  std::error_code error;
+  for (fs::directory_iterator process("/proc", error), end; !error && process != end;
+       process.increment(error)) {
+    std::string name;
+    std::getline(std::ifstream(process->path() / "comm") >> std::ws, name);
+    if (name != "flock")
+      continue;
+    std::error_code gone;
+    for (fs::directory_iterator each(process->path() / "fd", gone); !gone && each != end;
+         each.increment(gone))
+      if (inode(each->path()) == file)
+        return true;
+  }
   return false;
 }
 
