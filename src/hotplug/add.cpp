@@ -83,7 +83,7 @@ class Attaching {
       if (!host_.clock.wait(budget_.left(turn->pause)))
         return failure("DRBD resource " + request_.resource +
                        ": this program was asked to end before the disk was attached");
-      if (budget_.is_spent())
+      if (!budget_.allows_another_turn())
         return failure("DRBD resource " + request_.resource +
                        " could not be attached in the time that the toolstack allows" +
                        (waiting_for_.empty() ? "" : "; the last wait was: " + waiting_for_));

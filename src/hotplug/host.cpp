@@ -5,6 +5,16 @@
 
 namespace block_drbd::hotplug {
 
+namespace {
+
+constexpr Duration time_for_a_turn = std::chrono::seconds(3);
+
+}  // namespace
+
+bool Budget::allows_another_turn() const {
+  return end_ - clock_->now() >= time_for_a_turn;
+}
+
 Duration Budget::left(Duration most) const {
   const auto left = std::chrono::duration_cast<Duration>(end_ - clock_->now());
   return std::clamp(left, Duration(1), std::max(most, Duration(1)));
@@ -24,7 +34,7 @@ Result<std::unique_ptr<record::Lock>> lock_resource(Host& host, const std::strin
     auto lock = host.records.try_lock(resource);
     if (!lock || *lock)
       return lock;
-    if (budget.is_spent() || !host.clock.wait(budget.left(pause)))
+    if (!budget.allows_another_turn() || !host.clock.wait(budget.left(pause)))
       return failure("DRBD resource " + resource +
                          ": another block-drbd on this node is at work on it and did not finish. "
                          "Look with `ps ax | grep block-drbd` what it is doing, then try again",

@@ -30,7 +30,9 @@ class Budget {
  public:
   Budget(Clock& clock, Duration limit) : clock_(&clock), end_(clock.now() + limit) {}
 
-  bool is_spent() const { return clock_->now() >= end_; }
+  /// Whether enough is left to look, act and look again. A turn that is begun with less would end
+  /// in the middle, and with a message about a tool that had no time to answer.
+  bool allows_another_turn() const;
   /// What is left, but not more than `most`; never less than a millisecond.
   Duration left(Duration most = Duration::max()) const;
   /// The same end, `reserve` earlier.

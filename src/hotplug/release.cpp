@@ -51,7 +51,7 @@ class Release {
       if (*done)
         return {};
       first = false;
-      if (budget_.is_spent() || !host_.clock.wait(budget_.left(pause)))
+      if (!budget_.allows_another_turn() || !host_.clock.wait(budget_.left(pause)))
         return failure(not_released(), ETIMEDOUT);
       pause = std::min(pause * 2, longest_pause);
     }

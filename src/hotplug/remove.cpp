@@ -10,7 +10,7 @@ namespace block_drbd::hotplug {
 
 namespace {
 
-constexpr Duration last_attempt = std::chrono::seconds(3);
+constexpr Duration last_attempt = std::chrono::seconds(4);
 
 Result<void> release_all(Host& host, const xenstore::BackendPath& path, const Budget& budget) {
   const auto backend = xenstore::read_backend(host.store, path);

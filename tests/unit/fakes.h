@@ -96,8 +96,15 @@ class FakeStore : public xenstore::Store {
 /// no demotion of what is open.
 class FakeDrbd : public drbd::Drbd {
  public:
-  Result<drbd::Resource> status(const std::string& resource, Duration /*limit*/) override {
+  explicit FakeDrbd(FakeClock& clock) : clock_(clock) {}
+
+  Result<drbd::Resource> status(const std::string& resource, Duration limit) override {
     calls.push_back("status");
+    if (limit < takes) {
+      clock_.wait(limit);
+      return failure("`drbdsetup status` was stopped", ETIMEDOUT);
+    }
+    clock_.wait(takes);
     if (before_status)
       before_status();
     if (state.name != resource)
@@ -172,11 +179,15 @@ class FakeDrbd : public drbd::Drbd {
 
   drbd::Resource state;
   drbd::Settings in_force;
+  Duration takes{0};                     ///< a look at the state
   std::set<int> open;                    ///< minors that somebody has open
   std::vector<drbd::Answer> promotions;  ///< answers to the next promotions, before its own rules
   std::function<void()> before_status;
   std::function<void()> during_promotion;
   std::vector<std::string> calls;
+
+ private:
+  FakeClock& clock_;
 };
 
 class FakeDevices : public device::Devices {
@@ -268,7 +279,7 @@ class FakeReport : public Report {
 struct FakeNode {
   FakeClock clock;
   FakeStore store;
-  FakeDrbd drbd;
+  FakeDrbd drbd{clock};
   FakeDevices devices;
   FakeRecords records;
   FakeReport report;
