@@ -1,8 +1,11 @@
 // The program as the toolstack runs it, against a real xenstored. How far it gets beyond that
 // depends on the machine: DRBD need not be there. As root, else /run is closed to it.
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -58,12 +61,11 @@ struct Program {
   std::string xenstored;
   std::function<void()> prepare = [] {};  ///< in its process, before it begins
 
-  Ended run() const {
-    Pipe err;
-    Child child([&] {
+  Child start(const Fd& output) const {
+    return Child([&] {
       const Fd program(::open(BLOCK_DRBD_PROGRAM, O_PATH | O_CLOEXEC));
-      ::dup2(err.write_end.get(), STDERR_FILENO);
-      ::dup2(err.write_end.get(), STDOUT_FILENO);
+      ::dup2(output.get(), STDERR_FILENO);
+      ::dup2(output.get(), STDOUT_FILENO);
       ::setenv("XENSTORED_PATH", xenstored.c_str(), 1);
       ::unsetenv("XENBUS_PATH");
       if (xenbus_path)
@@ -76,10 +78,15 @@ struct Program {
       ::fexecve(program.get(), argv.data(), environ);
       return 98;
     });
-    err.write_end = Fd();
+  }
+
+  Ended run() const {
+    Pipe output;
+    Child program = start(output.write_end);
+    output.write_end = Fd();
     Ended ended;
-    ended.said = read_all(err.read_end);
-    ended.code = child.wait();
+    ended.said = read_all(output.read_end);
+    ended.code = program.wait();
     return ended;
   }
 };
@@ -237,6 +244,42 @@ TEST_CASE("who may not write to /run says so", "[program]") {
   check_failed(xenstored, program.run(), "/run/block-drbd");
 }
 
+TEST_CASE("what the toolstack has open is not kept open", "[program]") {
+  const CleanRun clean;
+  // A xenstored that takes a connection and never answers: the program stands still.
+  const TempDir place;
+  Program program;
+  program.xenstored = place / "socket";
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  program.xenstored.copy(address.sun_path, sizeof address.sun_path - 1);
+  const Fd listener(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  REQUIRE(::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
+  REQUIRE(::listen(listener.get(), 1) == 0);
+  constexpr int leaked = 57;
+  program.prepare = [] {
+    ::dup2(STDERR_FILENO, leaked);  // as the stream of a migration
+    for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+      ::close(descriptor);
+  };
+  Pipe output;
+  const Child running = program.start(output.write_end);
+  output.write_end = Fd();
+  // Whoever waits for the end of the stream need not wait for the end of the program.
+  CHECK(read_all(output.read_end).empty());
+  pollfd connection{.fd = listener.get(), .events = POLLIN, .revents = 0};
+  REQUIRE(::poll(&connection, 1, 10'000) == 1);
+  const Fd connected(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  char request = 0;
+  REQUIRE(::read(connected.get(), &request, 1) == 1);
+
+  const fs::path descriptors = "/proc/" + std::to_string(running.pid()) + "/fd";
+  CHECK_FALSE(fs::exists(fs::symlink_status(descriptors / std::to_string(leaked))));
+  // Else the connection to xenstored could get the number 2, and every message with it.
+  for (const char* standard : {"0", "1", "2"})
+    CHECK(fs::read_symlink(descriptors / standard) == "/dev/null");
+}
+
 TEST_CASE("a stderr that is dead, full or closed changes nothing", "[program]") {
   const CleanRun clean;
   RealXenstored xenstored;
@@ -259,7 +302,6 @@ TEST_CASE("a stderr that is dead, full or closed changes nothing", "[program]") 
     program.prepare = other_is_stderr;
   }
   SECTION("closed, and stdin and stdout with it") {
-    // Else the connection to xenstored would get the number 2, and the message with it.
     program.prepare = [] {
       for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
         ::close(descriptor);

@@ -1,0 +1,341 @@
+#include "lab.h"
+
+#include <sys/wait.h>
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <filesystem>
+#include <iostream>
+#include <sstream>
+#include <thread>
+
+namespace block_drbd::lab {
+namespace {
+
+// Where this build has put things; the environment may say otherwise.
+std::string setting(const char* name, const char* built_in) {
+  const char* value = std::getenv(name);
+  return value != nullptr ? value : built_in;
+}
+
+std::filesystem::path build() {
+  return setting("LAB_BUILD", BLOCK_DRBD_LAB_BUILD);
+}
+
+std::string quoted(const std::string& text) {
+  std::string result = "'";
+  for (const char c : text)
+    result += c == '\'' ? "'\\''" : std::string(1, c);
+  return result + "'";
+}
+
+// Runs one of the lab's scripts on this host.
+Typed script(const std::string& command) {
+  const std::string line =
+      "LAB_BUILD=" + quoted(build()) +
+      " LAB_PROGRAMS=" + quoted(setting("LAB_PROGRAMS", BLOCK_DRBD_LAB_PROGRAMS)) +
+      " LAB_PROGRAM=" + quoted(setting("LAB_PROGRAM", BLOCK_DRBD_PROGRAM)) + " " +
+      quoted(BLOCK_DRBD_LAB_SOURCE) + "/" + command + " 2>&1";
+  Typed result;
+  FILE* pipe = ::popen(line.c_str(), "re");
+  if (pipe == nullptr)
+    return {127, "popen"};
+  std::array<char, 4096> buffer;
+  std::size_t got = 0;
+  while ((got = std::fread(buffer.data(), 1, buffer.size(), pipe)) > 0)
+    result.output.append(buffer.data(), got);
+  const int status = ::pclose(pipe);
+  result.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  return result;
+}
+
+void must_run(const std::string& command) {
+  const Typed result = script(command);
+  INFO(result.output);
+  INFO("the lab's script " << command);
+  REQUIRE(result.status == 0);
+}
+
+std::string without_end_of_line(std::string text) {
+  while (!text.empty() && text.back() == '\n')
+    text.pop_back();
+  return text;
+}
+
+}  // namespace
+
+bool eventually(const std::function<bool()>& so, std::chrono::seconds limit) {
+  const auto deadline = std::chrono::steady_clock::now() + limit;
+  while (!so()) {
+    if (std::chrono::steady_clock::now() > deadline)
+      return false;
+    std::this_thread::sleep_for(500ms);
+  }
+  return true;
+}
+
+int count_lines(const std::string& text, const std::string& words) {
+  std::istringstream lines(text);
+  int count = 0;
+  for (std::string line; std::getline(lines, line);)
+    count += line.find(words) != std::string::npos ? 1 : 0;
+  return count;
+}
+
+// ---- Task ----
+
+bool Task::runs() {
+  return node_.tries("cd /run/task/" + name_ + " && test ! -e status && kill -0 -- -$(cat pid)")
+             .status == 0;
+}
+
+Typed Task::ends() {
+  INFO("waiting on " << node_.name() << " for the end of task " << name_);
+  REQUIRE(eventually([&] { return !runs(); }, 240s));
+  const std::string directory = "/run/task/" + name_;
+  return {std::stoi(node_.types("cat " + directory + "/status")),
+          node_.types("cat " + directory + "/output")};
+}
+
+void Task::killed() {
+  node_.types("kill -KILL -- -$(cat /run/task/" + name_ + "/pid)");
+}
+
+// ---- Node ----
+
+Result<Reply> Node::run(const std::string& script, std::chrono::seconds limit) {
+  if (!channel_) {
+    Result<Channel> channel = Channel::open(build(), number_);
+    if (!channel)
+      return failure(channel.error());
+    channel_.emplace(std::move(*channel));
+  }
+  Result<Reply> reply = channel_->run(script, limit);
+  if (!reply)
+    channel_.reset();
+  return reply;
+}
+
+Typed Node::tries(const std::string& command, std::chrono::seconds limit) {
+  Result<Reply> reply = run(command, limit);
+  if (!reply) {
+    UNSCOPED_INFO(name() << "# " << command);
+    FAIL(name() << ": " << reply.error().message);
+  }
+  return {reply->status, std::move(reply->output)};
+}
+
+std::string Node::types(const std::string& command, std::chrono::seconds limit) {
+  Typed result = tries(command, limit);
+  INFO(result.output);
+  INFO(name() << "# " << command);
+  REQUIRE(result.status == 0);
+  return std::move(result.output);
+}
+
+std::string Node::fails(const std::string& command, std::chrono::seconds limit) {
+  constexpr int kKilledByLimit = 124;
+  Typed result = tries(command, limit);
+  INFO(result.output);
+  INFO(name() << "# " << command);
+  REQUIRE(result.status != 0);
+  REQUIRE(result.status != kKilledByLimit);
+  return std::move(result.output);
+}
+
+Task Node::starts(const std::string& command) {
+  const std::string task = std::to_string(++tasks_);
+  types("/lab/start " + task + " " + quoted(command));
+  return {*this, task};
+}
+
+Typed Node::migrates(const std::string& guest, const Node& to, bool live) {
+  const std::string helper = live ? "" : "LIBXL_SAVE_HELPER=/lab/save-nonlive ";
+  return tries(
+      helper + "xl migrate -s '' " + guest + " 'socat -b 262144 - TCP:" + to.name() + ":4444'",
+      240s);
+}
+
+std::string Node::role(const std::string& resource) {
+  const Typed status = tries("drbdadm role " + resource + " 2>/dev/null");
+  if (status.status != 0)
+    return "";
+  // One line for each volume: "Primary/Secondary", here first. They must agree.
+  std::istringstream lines(status.output);
+  std::string role;
+  for (std::string line; std::getline(lines, line);) {
+    const std::string own = line.substr(0, line.find('/'));
+    if (!role.empty() && own != role)
+      return "mixed";
+    role = own;
+  }
+  return role;
+}
+
+void Node::becomes(const std::string& resource, const std::string& role) {
+  std::string seen;
+  eventually([&] { return (seen = this->role(resource)) == role; });
+  INFO(resource << " on " << name());
+  REQUIRE(seen == role);
+}
+
+bool Node::has_guest(const std::string& guest) {
+  return tries("xl domid " + guest + " 2>/dev/null").status == 0;
+}
+
+std::string Node::connection(const std::string& resource) {
+  const Typed status = tries("drbdsetup status --verbose " + resource + " 2>/dev/null");
+  const std::string key = " connection:";
+  const auto begin = status.output.find(key);
+  if (begin == std::string::npos)
+    return "";
+  const auto word = begin + key.size();
+  return status.output.substr(word, status.output.find(' ', word) - word);
+}
+
+void Node::waits_until_up_to_date(const std::string& resource) {
+  std::string status;
+  REQUIRE(eventually([&] {
+    status = types("drbdsetup status --verbose " + resource);
+    return count_lines(status, "peer connection:Connected") == 1 &&
+           count_lines(status, " replication:Established peer-disk:UpToDate") ==
+               count_lines(status, " disk:UpToDate") &&
+           count_lines(status, " disk:UpToDate") > 0;
+  }));
+}
+
+std::string Node::console(const std::string& guest) {
+  // Under the name it had while it came in, first.
+  return tries("cd /var/log/xen/console && cat guest-" + guest + "--incoming.log guest-" + guest +
+               ".log 2>/dev/null | tr -d '\\r'")
+      .output;
+}
+
+long Node::last_record(const std::string& guest) {
+  std::istringstream lines(console(guest));
+  long last = 0;
+  for (std::string line; std::getline(lines, line);) {
+    long number = 0;
+    std::array<char, 3> ok{};
+    if (std::sscanf(line.c_str(), "record %ld %2s", &number, ok.data()) == 2 && ok[0] == 'o')
+      last = std::max(last, number);
+    INFO("the console of " << guest << " on " << name() << ": " << line);
+    REQUIRE(line.rfind("RECORD", 0) == std::string::npos);
+  }
+  return last;
+}
+
+void Node::guest_writes(const std::string& guest, int records) {
+  const long wanted = last_record(guest) + records;
+  reports(guest, "record " + std::to_string(wanted) + " ok .*");
+}
+
+void Node::reports(const std::string& guest, const std::string& line) {
+  const Typed found = tries("/lab/await-console " + guest + " 180 " + quoted(line), 210s);
+  INFO("the console of " << guest << " on " << name() << " shows: " << found.output);
+  INFO("demanded: " << line);
+  REQUIRE(found.status == 0);
+  REQUIRE((line.rfind("RECORD", 0) == 0 || found.output.rfind("RECORD", 0) != 0));
+}
+
+Backend Node::backend(const std::string& guest, int device) {
+  const std::string path =
+      "/local/domain/0/backend/vbd/$(xl domid " + guest + ")/" + std::to_string(device) + "/";
+  const auto read = [&](const std::string& key) {
+    return without_end_of_line(tries("xenstore-read " + path + key + " 2>/dev/null").output);
+  };
+  return {read("physical-device"), read("physical-device-path"), read("hotplug-status")};
+}
+
+std::string Node::log() {
+  return tries("cat /var/log/messages /var/log/xen/*.log 2>/dev/null").output;
+}
+
+std::string Node::chain_on_disk(int disk) {
+  return without_end_of_line(types("/lab/recorder check /dev/vdb" + std::to_string(disk)));
+}
+
+std::string Node::leftovers(const std::string& resource) {
+  return tries("/lab/leftovers " + resource).output;
+}
+
+void Node::left_nothing(const std::string& resource) {
+  std::string found;
+  eventually([&] { return (found = leftovers(resource)).empty(); }, 60s);
+  INFO("left behind on " << name());
+  REQUIRE(found == "");
+}
+
+void Node::loses_power() {
+  channel_.reset();
+  must_run("power off " + std::to_string(number_));
+}
+
+void Node::boots() {
+  must_run("power on " + std::to_string(number_));
+  types("touch /run/lab-ready && drbdadm up Wheezy Jessie Buster Broken", 180s);
+}
+
+// ---- Lab ----
+
+Lab::Lab() : failing_(std::uncaught_exceptions()) {
+  must_run("up");
+  const Typed reset = script("pristine");
+  if (reset.status == 0)
+    return;
+  std::cout << "the lab: both nodes are booted again, since something is stuck that only power can "
+               "loosen:\n"
+            << reset.output << std::flush;
+  must_run("down");
+  must_run("up");
+  must_run("pristine");
+}
+
+Lab::~Lab() {
+  if (std::uncaught_exceptions() > failing_)
+    print_everything();
+  if (cut_)
+    script("link restore");
+}
+
+void Lab::link_is_cut() {
+  cut_ = true;
+  must_run("link cut");
+}
+
+void Lab::link_is_restored() {
+  must_run("link restore");
+  cut_ = false;
+}
+
+void Lab::records_are_whole(const std::string& guest, int disk) {
+  const long reported = std::max(node1.last_record(guest), node2.last_record(guest));
+  const std::string chain = node1.chain_on_disk(disk);
+  INFO("on node1's disk: " << chain << "; reported: " << reported);
+  REQUIRE(node2.chain_on_disk(disk) == chain);
+  long first = 0;
+  long last = 0;
+  REQUIRE(std::sscanf(chain.c_str(), "record chain %ld..%ld ok", &first, &last) == 2);
+  // The one it was writing when it ended need not have been reported.
+  REQUIRE((last == reported || last == reported + 1));
+}
+
+void Lab::print_everything() {
+  for (Node* node : {&node1, &node2}) {
+    std::cout << "\n######## " << node->name() << " ########\n";
+    const Result<Reply> reply = node->run("/lab/explain", 60s);
+    if (reply)
+      std::cout << reply->output;
+    else
+      std::cout << reply.error().message << "\n";
+    std::cout << "==== serial console, the end ====" << std::endl;
+    const std::string tail = "tail -n 30 " + quoted(build() / node->name() / "serial.log");
+    if (std::system(tail.c_str()) != 0)
+      std::cout << "(none)\n";
+  }
+  std::cout << std::flush;
+}
+
+}  // namespace block_drbd::lab

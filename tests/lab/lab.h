@@ -1,0 +1,153 @@
+// Two Xen hosts with DRBD, and what an administrator types and sees there.
+//
+// What a scenario demands in vain ends it as a failure; then everything that may explain it is
+// printed. Nothing here judges how fast something was: limits are for what never comes.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "catch.h"
+#include "channel.h"
+
+namespace block_drbd::lab {
+
+using namespace std::chrono_literals;
+
+// Where a guest's disks are in Xen's store.
+inline constexpr int xvda = 51712;
+inline constexpr int xvdb = 51728;
+// Which partition of a node's disk lies under which resource.
+inline constexpr int disk_of_wheezy = 1;
+inline constexpr int disk_of_jessie = 2;
+
+/// The end of something that was typed on a node.
+struct Typed {
+  int status = 0;
+  std::string output;  ///< stdout and stderr as on a terminal
+};
+
+class Node;
+
+/// A command that was typed on a node and is left running there.
+class Task {
+ public:
+  Task(Node& node, std::string name) : node_(node), name_(std::move(name)) {}
+
+  bool runs();
+  /// Waits for its end.
+  Typed ends();
+  /// Ends it, with all that it has started.
+  void killed();
+
+ private:
+  Node& node_;
+  std::string name_;
+};
+
+/// What Xen's store says about one disk of a guest, on the node where it is attached.
+struct Backend {
+  std::string physical_device;       ///< "93:1", hexadecimal
+  std::string physical_device_path;  ///< "/dev/drbd1"
+  std::string hotplug_status;        ///< "connected"
+};
+
+class Node {
+ public:
+  explicit Node(int number) : number_(number) {}
+
+  std::string name() const { return "node" + std::to_string(number_); }
+
+  // -- what is typed --
+  /// Must succeed; gives its output.
+  std::string types(const std::string& command, std::chrono::seconds limit = 180s);
+  /// Must fail by itself; gives its output.
+  std::string fails(const std::string& command, std::chrono::seconds limit = 180s);
+  Typed tries(const std::string& command, std::chrono::seconds limit = 180s);
+  /// Is left running.
+  Task starts(const std::string& command);
+  /// `xl migrate` to the other node, live or (Debian's Xen cannot do that with PV) suspended first.
+  Typed migrates(const std::string& guest, const Node& to, bool live = true);
+
+  // -- what is seen --
+  /// "Primary", "Secondary", or "" while the resource is not up.
+  std::string role(const std::string& resource);
+  /// Waits until the role is that one.
+  void becomes(const std::string& resource, const std::string& role);
+  /// "Connected", "Connecting", "StandAlone" ...; "" while the resource is not up.
+  std::string connection(const std::string& resource);
+  /// Waits until it is connected and both disks are in sync.
+  void waits_until_up_to_date(const std::string& resource);
+  /// The name is exact: during a migration others are used.
+  bool has_guest(const std::string& guest);
+  /// Waits until the guest has written so many more records, and has found the earlier ones whole.
+  void guest_writes(const std::string& guest, int records = 2);
+  /// Waits for a line of the guest's console; an extended regular expression for all of it.
+  void reports(const std::string& guest, const std::string& line);
+  /// The number of the last record that the guest reported on this node; 0 without one.
+  long last_record(const std::string& guest);
+  /// The guest's console on this node.
+  std::string console(const std::string& guest);
+  Backend backend(const std::string& guest, int device = xvda);
+  /// Everything that our program and xl have said here since the scenario began: system log, xl's
+  /// logs, and what the receiving end of a migration printed.
+  std::string log();
+  /// The records on the lower disk, past DRBD: "record chain 1..7 ok".
+  std::string chain_on_disk(int disk);
+
+  // -- what must not be seen --
+  /// Neither a role, nor a backend in Xen's store, nor a claim, nor a process of ours stays.
+  void left_nothing(const std::string& resource);
+  /// What of that list there is; empty when nothing.
+  std::string leftovers(const std::string& resource);
+
+  // -- what happens to it --
+  void loses_power();
+  void boots();
+
+ private:
+  friend class Lab;
+
+  Result<Reply> run(const std::string& script, std::chrono::seconds limit);
+
+  int number_;
+  int tasks_ = 0;
+  std::optional<Channel> channel_;
+};
+
+/// Attaches to the running lab, boots it when there is none, and makes both nodes as new.
+class Lab {
+ public:
+  Lab();
+  ~Lab();
+  Lab(const Lab&) = delete;
+  Lab& operator=(const Lab&) = delete;
+
+  Node node1{1};
+  Node node2{2};
+
+  /// The network between the nodes.
+  void link_is_cut();
+  void link_is_restored();
+
+  /// The guest is gone from both nodes: what it reported as written is on both disks, in one chain.
+  void records_are_whole(const std::string& guest, int disk);
+
+ private:
+  void print_everything();
+
+  bool cut_ = false;
+  int failing_;
+};
+
+/// Waits until it is so; false after the limit.
+bool eventually(const std::function<bool()>& so, std::chrono::seconds limit = 120s);
+
+/// The lines of text that contain the words, for messages of a failed demand.
+int count_lines(const std::string& text, const std::string& words);
+
+}  // namespace block_drbd::lab

@@ -1,0 +1,59 @@
+// Somebody on the node still has the device open when the guest ends.
+#include "lab.h"
+
+namespace block_drbd::lab {
+namespace {
+
+using Catch::Matchers::ContainsSubstring;
+
+// As a backup that reads the running guest's disk would.
+const std::string hold = "exec 9</dev/drbd1; exec sleep 600";
+
+// How often DRBD has said so since the node has booted.
+int refused_demotions(Node& node) {
+  return count_lines(node.types("dmesg"), "drbd1: State change failed: Device is held open");
+}
+
+}  // namespace
+
+TEST_CASE_METHOD(Lab, "the device is held open for some seconds - the role is given back then") {
+  node1.types("xl create /etc/xen/wheezy.cfg");
+  node1.guest_writes("wheezy");
+  Task holder = node1.starts(hold);
+
+  // xl waits for the block script, so it is left running.
+  const int before = refused_demotions(node1);
+  Task destroy = node1.starts("xl destroy wheezy");
+  REQUIRE(eventually([&] { return refused_demotions(node1) >= before + 2; }));
+  REQUIRE(node1.role("Wheezy") == "Primary");
+  REQUIRE(holder.runs());
+  holder.killed();
+
+  REQUIRE(destroy.ends().output == "");
+  REQUIRE(node1.role("Wheezy") == "Secondary");
+  node1.left_nothing("Wheezy");
+  records_are_whole("wheezy", disk_of_wheezy);
+}
+
+TEST_CASE_METHOD(Lab, "the device stays held open - the administrator is told who has it") {
+  node1.types("xl create /etc/xen/wheezy.cfg");
+  node1.guest_writes("wheezy");
+  Task holder = node1.starts(hold);
+
+  const std::string answer = node1.tries("xl destroy wheezy").output;
+  REQUIRE(holder.runs());
+  for (const char* words :
+       {"Wheezy is still Primary", "/dev/drbd1", "sleep", "drbdadm secondary Wheezy"}) {
+    REQUIRE_THAT(answer, ContainsSubstring(words));
+    REQUIRE_THAT(node1.log(), ContainsSubstring(words));
+  }
+  REQUIRE(node1.role("Wheezy") == "Primary");
+
+  // What the message tells to do is enough: nothing else keeps the guest from starting elsewhere.
+  holder.killed();
+  node1.types("drbdadm secondary Wheezy");
+  node2.types("xl create /etc/xen/wheezy.cfg");
+  node2.guest_writes("wheezy");
+}
+
+}  // namespace block_drbd::lab
