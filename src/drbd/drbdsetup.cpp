@@ -2,9 +2,8 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <fstream>
-#include <iterator>
 
+#include "file.h"
 #include "spec/disk_spec.h"
 
 namespace block_drbd::drbd {
@@ -13,9 +12,12 @@ namespace {
 
 using process::Output;
 
-std::string contents_of(const std::string& path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
+/// The text of /proc/drbd; empty without DRBD in the kernel.
+Result<std::string> text_of(const std::string& proc_drbd) {
+  auto text = read_file(proc_drbd);
+  if (!text && text.error().code == ENOENT)
+    return "";
+  return text;
 }
 
 std::string first_line(std::string_view text) {
@@ -28,11 +30,12 @@ class Drbdsetup final : public Drbd {
       : processes_(processes), proc_drbd_(std::move(proc_drbd)) {}
 
   Result<Resource> status(const std::string& resource, Duration limit) override {
-    const std::string proc = contents_of(proc_drbd_);
-    const Generation generation = read_generation(proc);
-    if (generation == Generation::Absent)
+    const auto generation = this->generation();
+    if (!generation)
+      return failure(generation.error());
+    if (*generation == Generation::Absent)
       return absent(resource);
-    const bool json = generation == Generation::V9;
+    const bool json = *generation == Generation::V9;
     const auto output =
         processes_.run({"drbdsetup", "status", resource, json ? "--json" : "--verbose"}, limit);
     if (!output) {
@@ -56,8 +59,11 @@ class Drbdsetup final : public Drbd {
                                     [&](const Resource& each) { return each.name == resource; });
     if (found == resources->end())
       return absent(resource);
-    if (generation == Generation::V8) {
-      const auto roles = read_minor_roles(proc);
+    if (*generation == Generation::V8) {
+      const auto proc = text_of(proc_drbd_);
+      if (!proc)
+        return failure(proc.error());
+      const auto roles = read_minor_roles(*proc);
       for (Volume& volume : found->volumes)
         if (const auto role = roles.find(volume.minor); role != roles.end())
           volume.role = role->second;
@@ -66,7 +72,10 @@ class Drbdsetup final : public Drbd {
   }
 
   Result<Settings> settings(const std::string& resource, Duration limit) override {
-    const bool json = generation() == Generation::V9;
+    const auto generation = this->generation();
+    if (!generation)
+      return failure(generation.error());
+    const bool json = *generation == Generation::V9;
     std::vector<std::string> argv{"drbdsetup", "show", resource, "--show-defaults"};
     if (json)
       argv.emplace_back("--json");
@@ -88,7 +97,7 @@ class Drbdsetup final : public Drbd {
   }
 
   std::string why_not_up(const std::string& resource, Duration limit) override {
-    if (generation() == Generation::Absent)
+    if (const auto generation = this->generation(); generation && *generation == Generation::Absent)
       return "DRBD is not loaded in this node's kernel: run `modprobe drbd` and `drbdadm up " +
              resource + "`, and enable drbd.service so that it is up after a boot";
     const auto output = processes_.run({"drbdadm", "sh-resource", resource}, limit);
@@ -109,11 +118,19 @@ class Drbdsetup final : public Drbd {
     return failure("DRBD resource " + resource + " is not up on this node", ENOENT);
   }
 
-  Generation generation() const { return read_generation(contents_of(proc_drbd_)); }
+  Result<Generation> generation() const {
+    return text_of(proc_drbd_).map([](const std::string& text) { return read_generation(text); });
+  }
 
   Result<Answer> change(const char* command, const Resource& resource, const Volume& volume,
                         Duration limit) {
-    const bool by_minor = generation() == Generation::V8;
+    const auto generation = this->generation();
+    if (!generation)
+      return failure(generation.error());
+    const bool by_minor = *generation == Generation::V8;
+    if (by_minor && volume.minor < 0)
+      return failure("DRBD tells no minor for volume " + std::to_string(volume.number) +
+                     " of resource " + resource.name);
     const auto output = processes_.run(
         {"drbdsetup", command, by_minor ? std::to_string(volume.minor) : resource.name}, limit);
     if (!output)

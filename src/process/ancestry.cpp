@@ -1,10 +1,10 @@
 #include "process/ancestry.h"
 
 #include <algorithm>
-#include <fstream>
-#include <iterator>
 #include <string_view>
 #include <vector>
+
+#include "file.h"
 
 namespace block_drbd::process {
 
@@ -12,15 +12,10 @@ namespace {
 
 constexpr int most_generations = 64;
 
-std::string contents_of(const std::string& path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
 /// proc(5), cmdline: every word ends with a NUL.
 std::vector<std::string> command_line(const std::string& directory) {
   std::vector<std::string> words;
-  const std::string text = contents_of(directory + "/cmdline");
+  const std::string text = read_file(directory + "/cmdline").value_or("");
   for (std::size_t begin = 0; begin < text.size();) {
     const std::size_t end = std::min(text.find('\0', begin), text.size());
     words.push_back(text.substr(begin, end - begin));
@@ -32,7 +27,7 @@ std::vector<std::string> command_line(const std::string& directory) {
 /// proc(5), stat: "pid (name) state ppid …"; the name may hold anything, brackets too. 0 when
 /// unknown.
 pid_t parent_of(const std::string& directory) {
-  const std::string text = contents_of(directory + "/stat");
+  const std::string text = read_file(directory + "/stat").value_or("");
   const std::size_t end_of_name = text.rfind(')');
   if (end_of_name == std::string::npos || end_of_name + 4 >= text.size())
     return 0;

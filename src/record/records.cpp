@@ -12,6 +12,7 @@
 #include <cstring>
 
 #include "fd.h"
+#include "file.h"
 
 namespace block_drbd::record {
 
@@ -63,16 +64,7 @@ Result<std::string> contents_of(const Fd& directory, const std::string& name) {
   const Fd file(::openat(directory.get(), name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
   if (!file)
     return cannot("open", name);
-  std::string text;
-  char buffer[4096];
-  for (;;) {
-    const ssize_t size = ::read(file.get(), buffer, sizeof buffer);
-    if (size < 0)
-      return cannot("read", name);
-    if (size == 0)
-      return text;
-    text.append(buffer, static_cast<std::size_t>(size));
-  }
+  return read_all(file, name);
 }
 
 /// A lock on an open file: ends when the descriptor is closed.

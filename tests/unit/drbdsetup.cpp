@@ -238,6 +238,15 @@ TEST_CASE("any other failure to read the state is not a resource that is down", 
   }
 }
 
+TEST_CASE("a /proc/drbd that cannot be read is not an absent DRBD", "[drbdsetup]") {
+  Node node;
+  std::filesystem::create_directory(node.proc / "drbd");  // opens, and fails to be read
+  const auto state = node.drbd->status("r0", 1s);
+  REQUIRE_FALSE(state);
+  CHECK(state.error().code == EISDIR);
+  CHECK(node.processes.commands.empty());
+}
+
 TEST_CASE("a missing tool is passed on as it is", "[drbdsetup]") {
   Node node = Node::v84();
   node.fails("the tool drbdsetup is not installed on this node", ENOENT);
@@ -258,6 +267,12 @@ TEST_CASE("on 8.4 the role is changed by minor", "[drbdsetup]") {
   node.answer(0, "", "");
   CHECK(node.drbd->demote(resource("r1"), volume(10), 7s)->ok());
   CHECK(node.processes.commands == Commands{"drbdsetup primary 11", "drbdsetup secondary 10"});
+}
+
+TEST_CASE("on 8.4 a volume without a minor is not changed", "[drbdsetup]") {
+  Node node = Node::v84();
+  CHECK_FALSE(node.drbd->demote(resource("r0"), volume(-1), 1s));
+  CHECK(node.processes.commands.empty());
 }
 
 TEST_CASE("on 9 the role is changed by resource", "[drbdsetup]") {
