@@ -18,8 +18,8 @@ class Report {
   virtual void tell(Severity severity, const std::string& text) = 0;
 };
 
-/// stderr and syslog. stderr may be a dead or stalled ssh session: what cannot be written there at
-/// once is left out.
-std::unique_ptr<Report> stderr_and_syslog();
+/// stderr and the system log. What cannot be written at once is left out. `log_socket` is where the
+/// log daemon listens, elsewhere in tests.
+std::unique_ptr<Report> stderr_and_syslog(std::string log_socket = "/dev/log");
 
 }  // namespace block_drbd

@@ -1,16 +1,20 @@
 #include "device/devices.h"
 
+#include <fcntl.h>
 #include <libudev.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
 #include <algorithm>
 #include <cctype>
+#include <cerrno>
 #include <charconv>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+
+#include "fd.h"
 
 namespace block_drbd::device {
 
@@ -80,7 +84,11 @@ class RealDevices final : public Devices {
           path.starts_with('/') && is_device(root_ + path, number))
         uses.emplace_back("used as swap");
     for (const fs::path& holder : entries_of(root_ + "/sys/dev/block/" + text + "/holders"))
-      uses.push_back("used by " + holder.filename().string());
+      uses.push_back("used by " + name_of_holder(holder.filename().string()));
+    // Other mount namespaces, and file systems that hide their device (btrfs, zfs): they all hold
+    // it exclusively. blkback does not.
+    if (uses.empty() && is_held_exclusively(minor))
+      uses.emplace_back("held by a file system or volume manager, perhaps in a container");
     return uses;
   }
 
@@ -104,16 +112,23 @@ class RealDevices final : public Devices {
     return holders;
   }
 
-  // Linux names a backend's device vbd-DOMAIN-DEVICE; blkback adds `physical_device` when it opens
-  // the disk and removes it when it has closed it (xen-blkback, xenbus.c).
-  bool blkback_has(unsigned frontend, unsigned device) override {
-    std::error_code ignored;
-    return fs::exists(root_ + "/sys/bus/xen-backend/devices/vbd-" + std::to_string(frontend) + '-' +
-                          std::to_string(device) + "/physical_device",
-                      ignored);
+ private:
+  bool is_held_exclusively(int minor) {
+    const auto node = node_of(minor);
+    if (!node || !*node)
+      return false;
+    const Fd device(::open((*node)->c_str(), O_RDONLY | O_EXCL | O_CLOEXEC | O_NONBLOCK));
+    return !device && errno == EBUSY;
   }
 
- private:
+  /// "dm-3 (vg0-root, see `dmsetup ls`)": what LVM calls it says more.
+  std::string name_of_holder(const std::string& holder) const {
+    std::ifstream file(root_ + "/sys/class/block/" + holder + "/dm/name");
+    std::string name;
+    std::getline(file, name);
+    return name.empty() ? holder : holder + " (" + name + ", see `dmsetup ls`)";
+  }
+
   std::string root_;
 };
 

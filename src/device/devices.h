@@ -25,16 +25,14 @@ class Devices {
   /// udev has not made it.
   virtual Result<std::optional<std::string>> node_of(int minor) = 0;
 
-  /// What this host itself does with the device in a way that lasts: mounts, swap, device-mapper
-  /// and md on top. In words: "mounted on /srv". Cheap.
+  /// What this host itself does with the device in a way that lasts: file systems, swap, LVM and
+  /// other device-mapper, md. In words: "mounted on /srv". Cheap. To be asked only while the device
+  /// is Primary here: it is opened for reading.
   virtual std::vector<std::string> host_uses(int minor) = 0;
 
   /// Processes that have the device open, in words: "qemu-system-i38 (pid 812)". Looks through all
   /// of /proc: only on the way to a failure.
   virtual std::vector<std::string> processes_holding(int minor) = 0;
-
-  /// Whether the kernel's blkback still has this device of this domain, whatever xenstore says.
-  virtual bool blkback_has(unsigned frontend, unsigned device) = 0;
 };
 
 /// `root` is put before /proc, /sys and /dev; empty but in tests.

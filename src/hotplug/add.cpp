@@ -27,13 +27,14 @@ constexpr Duration pause_for_xen_lock{20};
 constexpr Duration pause_for_drbd{200};
 constexpr Duration patience_for_node = std::chrono::seconds(5);
 constexpr Duration patience_for_xen_lock = std::chrono::seconds(10);
+constexpr Duration patience_for_close = std::chrono::seconds(10);
 constexpr Duration patience_for_refusal = std::chrono::seconds(10);
 /// Two nodes that stepped back from each other must not meet again.
 constexpr unsigned shortest_step_back = 100;
 constexpr unsigned longest_step_back = 1500;
 
 /// What a turn waits for. Each has its own patience, counted from the first time.
-enum class Awaited { Peer, Link, Data, Refusal, Node, XenLock };
+enum class Awaited { Peer, Link, Data, Refusal, Close, Node, XenLock };
 
 /// The end of one turn under the lock: the disk is attached, or a pause and another turn.
 struct Turn {
@@ -72,8 +73,6 @@ class Attaching {
   Result<void> run() {
     if (auto known = read_request(); !known)
       return known;
-    if (already_attached_)
-      return {};
     for (;;) {
       const auto turn = take_turn();
       if (!turn)
@@ -92,20 +91,30 @@ class Attaching {
 
   /// Empty until the disk spec was understood.
   const std::string& resource() const { return request_.resource; }
+  /// Whether there is something to roll back.
+  bool has_claimed() const { return claim_.has_value(); }
 
  private:
-  Result<void> read_request() {
+  Result<xenstore::Backend> read_backend() {
     auto backend = xenstore::read_backend(host_.store, path_);
     if (!backend)
       return failure(backend.error());
     if (!*backend)
       return failure("the toolstack has given up this disk: there is no backend " + path_.text() +
-                     " in xenstore");
-    auto spec = parse_disk_spec((*backend)->params);
+                     " in xenstore any more. See its own message, and /var/log/xen");
+    return std::move(**backend);
+  }
+
+  Result<void> read_request() {
+    const auto backend = read_backend();
+    if (!backend)
+      return failure(backend.error());
+    auto spec = parse_disk_spec(backend->params);
     if (!spec)
       return failure(spec.error());
-    if (!(*backend)->physical_device.empty())
-      return recognise(spec->resource);
+    request_.resource = std::move(spec->resource);
+    request_.volume = spec->volume;
+    request_.access = policy::access_from(backend->mode);
     auto domain = xenstore::read_domain(host_.store, path_.frontend());
     if (!domain)
       return failure(domain.error());
@@ -116,31 +125,39 @@ class Attaching {
     request_.purpose = incoming ? Purpose::Incoming : Purpose::Start;
     request_.guest =
         incoming ? domain_.name.substr(0, domain_.name.size() - arriving.size()) : domain_.name;
-    request_.access = policy::access_from((*backend)->mode);
-    request_.volume = spec->volume;
-    request_.resource = std::move(spec->resource);
     return {};
   }
 
-  /// There is a device already: ours when udev runs us twice (xend), else somebody else's.
-  Result<void> recognise(const std::string& resource) {
+  /// Whether the work is done already, by another run of ours: udev runs us twice under xend. An
+  /// error when the directory is gone, or has somebody else's device.
+  Result<bool> is_attached() {
+    const auto backend = read_backend();
+    if (!backend)
+      return failure(backend.error());
+    if (backend->physical_device.empty())
+      return false;
     const auto claims = host_.records.claims_of(path_);
     if (!claims)
       return failure(claims.error());
-    already_attached_ = std::any_of(claims->begin(), claims->end(), [&](const Claim& claim) {
-      return claim.resource == resource && claim.phase == Phase::Attached;
+    const bool ours = std::any_of(claims->begin(), claims->end(), [&](const Claim& claim) {
+      return claim.resource == request_.resource && claim.phase == Phase::Attached;
     });
-    if (!already_attached_)
+    if (!ours)
       return failure("backend " + path_.text() +
                      " has a device already that another block script attached: only one may serve "
                      "a disk. Detach the disk (xl block-detach) and attach it again");
-    return {};
+    return true;
   }
 
   Result<Turn> take_turn() {
     const auto lock = lock_resource(host_, request_.resource, budget_);
     if (!lock)
       return failure(lock.error());
+    const auto attached = is_attached();
+    if (!attached)
+      return failure(attached.error());
+    if (*attached)
+      return done_turn;
     auto seen = survey(host_, request_.resource, path_, budget_.left(status_limit));
     if (!seen)
       return seen.error().code == ENOENT
@@ -153,6 +170,8 @@ class Attaching {
                      " on this node (it has: " + list_of_volumes(seen->resource) +
                      "). Write drbd:" + request_.resource + "/VOLUME in the guest's disk line");
     request_.physical_device = device::physical_device(volume->minor);
+    if (auto forgotten = forget_abandoned(*seen); !forgotten)
+      return failure(forgotten.error());
 
     auto decision = decide(*seen);
     if (!decision)
@@ -177,16 +196,45 @@ class Attaching {
     return promote(*decision, *seen, *volume);
   }
 
+  /// An `add` that was killed, and whose `remove` never came, leaves its claim.
+  Result<void> forget_abandoned(Survey& seen) {
+    std::vector<Claim> kept;
+    for (const Claim& claim : seen.claims) {
+      if (claim.phase == Phase::Promoting && !(claim.backend == path_)) {
+        const auto backend = xenstore::read_backend(host_.store, claim.backend);
+        if (!backend)
+          return failure(backend.error());
+        if (!*backend) {
+          if (auto removed = host_.records.remove(claim); !removed)
+            return removed;
+          continue;
+        }
+      }
+      kept.push_back(claim);
+    }
+    seen.claims = std::move(kept);
+    return {};
+  }
+
+  /// Neither this run nor another that is under way made the resource Primary.
+  bool is_primary_by_person(const Survey& seen) const {
+    return seen.resource.role == Role::Primary && (!claim_ || claim_->leave_role) &&
+           std::none_of(seen.claims.begin(), seen.claims.end(), [&](const Claim& claim) {
+             return claim.phase == Phase::Promoting && !(claim.backend == path_);
+           });
+  }
+
   Result<Decision> decide(const Survey& seen) {
     policy::Situation situation{.resource = seen.resource,
                                 .users = {},
+                                .primary_by_person = is_primary_by_person(seen),
                                 .settings = {},
                                 .waited_for_peer = waited(Awaited::Peer),
                                 .waited_for_link = waited(Awaited::Link),
                                 .waited_for_data = waited(Awaited::Data)};
     for (const policy::Attachment& attachment : seen.in_use)
       situation.users.push_back(policy::user_for(attachment, domain_));
-    // Nobody can mount what is Secondary here.
+    // What is Secondary here has no writer.
     if (seen.resource.role == Role::Primary)
       for (const drbd::Volume& volume : seen.resource.volumes)
         for (const std::string& use : host_.devices.host_uses(volume.minor))
@@ -194,6 +242,7 @@ class Attaching {
               {.relation = policy::Relation::Host,
                .physical_device = {},
                .read_only = false,
+               .guest = {},
                .description = "/dev/drbd" + std::to_string(volume.minor) + " is " + use});
     if (policy::needs_settings(request_.purpose, seen.resource)) {
       auto settings = host_.drbd.settings(request_.resource, budget_.left(status_limit));
@@ -208,12 +257,21 @@ class Attaching {
     const Role before = volume.role.value_or(seen.resource.role);
     if (auto claimed = claim(seen, volume, before == Role::Primary); !claimed)
       return failure(claimed.error());
+    const bool left_over = before == Role::Primary && !promoted_ && !claim_->leave_role;
+    if (decision.action == Action::Promote && left_over && seen.in_use.empty()) {
+      const auto closed = is_closed(seen.resource, volume);
+      if (!closed)
+        return failure(closed.error());
+      if (!*closed)
+        return wait_for_close();
+    }
     if (decision.action != Action::Share || before != Role::Primary) {
       const auto answer = host_.drbd.promote(seen.resource, volume, budget_.left());
       if (!answer)
-        return failure(answer.error());
+        return promotion_unanswered(answer.error());
       if (!answer->ok())
         return refused(decision, *answer);
+      promoted_ = true;
     }
     if (decision.action == Action::Promote || decision.action == Action::TryToPromote) {
       const auto alone = is_alone(seen.resource);
@@ -225,14 +283,43 @@ class Attaching {
     return attach(seen, volume);
   }
 
+  /// The role is left over from a guest that has ended. Its last writes may still be on their way,
+  /// and would land over those of the next one; DRBD gives the role back only when all is closed.
+  Result<bool> is_closed(const drbd::Resource& resource, const drbd::Volume& volume) {
+    const auto answer = host_.drbd.demote(resource, volume, budget_.left());
+    if (!answer)
+      return failure(answer.error());
+    return answer->ok();
+  }
+
+  Result<Turn> wait_for_close() {
+    if (waited(Awaited::Close) < patience_for_close)
+      return wait_for(Awaited::Close, "the device is still open for an earlier guest");
+    return failure("DRBD resource " + request_.resource +
+                   " is still held open for a guest that has ended here: its last writes may still "
+                   "come, over those of the next guest. Look who has it with `fuser -v` on its "
+                   "device, and at `drbdadm status " +
+                   request_.resource + "` for suspended I/O");
+  }
+
+  /// DRBD did not answer, and the promotion may still take effect: the claim says so to whoever
+  /// releases the resource.
+  Result<Turn> promotion_unanswered(const Error& error) {
+    claim_->unanswered = error.code == ETIMEDOUT;
+    if (auto written = host_.records.write(*claim_); !written)
+      host_.report.tell(Severity::Failure, written.error().message);
+    return failure("DRBD resource " + request_.resource +
+                   " cannot become Primary: " + error.message);
+  }
+
   Result<Turn> refused(const Decision& decision, const drbd::Answer& answer) {
     const bool hand_over = decision.action == Action::HandOver;
-    if (decision.action == Action::TryToPromote && answer.code == drbd::code::two_primaries)
+    if (decision.action == Action::TryToPromote && policy::peer_is_primary(answer))
       return again_after(pause_for_drbd);
-    const bool final_for_hand_over = hand_over && answer.code == drbd::code::two_primaries;
+    const bool final_for_hand_over = hand_over && policy::peer_is_primary(answer);
     if (policy::promotion_may_pass(answer) && !final_for_hand_over &&
         waited(Awaited::Refusal) < patience_for_refusal)
-      return wait_for(Awaited::Refusal, answer.text);
+      return wait_for(Awaited::Refusal, "DRBD says \"" + answer.text + '"');
     return failure(hand_over ? policy::explain_hand_over(request_.resource, answer)
                              : policy::explain_promotion(request_.resource, answer));
   }
@@ -248,6 +335,8 @@ class Attaching {
             (all_peers_settled(*now) && now->peers.size() == before.peers.size()));
   }
 
+  /// When DRBD refuses even that, the next turn finds the resource Primary by our own hand, and
+  /// that is no ground for anything.
   Result<Turn> step_back(const drbd::Resource& resource, const drbd::Volume& volume, Role before) {
     if (before != Role::Primary)
       if (const auto answer = host_.drbd.demote(resource, volume, budget_.left()); !answer)
@@ -289,13 +378,17 @@ class Attaching {
     const auto in_use = attachments_in_use(host_, seen.resource, seen.claims, path_);
     if (!in_use)
       return failure(in_use.error());
-    if (in_use->size() != seen.in_use.size())
+    if (!std::equal(in_use->begin(), in_use->end(), seen.in_use.begin(), seen.in_use.end(),
+                    [](const policy::Attachment& one, const policy::Attachment& other) {
+                      return one.backend.path == other.backend.path;
+                    }))
       return again_after(pause_for_drbd);
 
     if (auto published = publish_device(host_.store, path_, request_.physical_device, **node);
         !published)
       return failure("DRBD resource " + request_.resource + ": " + published.error().message);
     claim_->phase = Phase::Attached;
+    claim_->leave_role = false;  // from here on it is ours
     if (auto written = host_.records.write(*claim_); !written)
       host_.report.tell(Severity::Failure, written.error().message);
     const std::string guest =
@@ -310,18 +403,18 @@ class Attaching {
 
   /// Written before the role is touched: whatever happens to us then, `remove` knows.
   Result<void> claim(const Survey& seen, const drbd::Volume& volume, bool is_primary) {
-    if (!claim_) {
+    if (!claim_)
       claim_ = Claim{.backend = path_,
                      .resource = request_.resource,
                      .volume = request_.volume,
                      .minor = volume.minor,
                      .phase = Phase::Promoting,
                      // What a killed or forgotten use of ours left is not somebody else's.
-                     .was_primary = is_primary && seen.in_use.empty() && seen.claims.empty(),
+                     .leave_role = is_primary && seen.in_use.empty() && seen.claims.empty(),
+                     .unanswered = false,
                      .incoming = request_.purpose == Purpose::Incoming,
                      .domain = domain_.name,
                      .vm = domain_.vm};
-    }
     claim_->minor = volume.minor;
     return host_.records.write(*claim_);
   }
@@ -358,8 +451,8 @@ class Attaching {
   Budget budget_;
   policy::Request request_;
   xenstore::Domain domain_;
-  bool already_attached_ = false;
   std::optional<Claim> claim_;
+  bool promoted_ = false;
   std::map<Awaited, TimePoint> since_;
   std::string waiting_for_;
 };
@@ -374,8 +467,11 @@ Result<void> add(Host& host, const xenstore::BackendPath& path, Duration limit) 
     return {};
   host.clock.acknowledge();
   std::string message = attached.error().message;
-  if (!attaching.resource().empty())
-    if (const auto released = release(host, path, attaching.resource(), false, budget); !released)
+  const std::string& resource = attaching.resource();
+  if (message.find(resource) == std::string::npos)
+    message = "DRBD resource " + resource + " cannot be attached: " + message;
+  if (attaching.has_claimed())
+    if (const auto released = release(host, path, resource, false, budget); !released)
       message += ". " + released.error().message;
   publish_failure(host.store, host.report, path, message);
   return failure(message);

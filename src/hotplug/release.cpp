@@ -2,12 +2,9 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <iterator>
 #include <optional>
-#include <set>
 
 #include "hotplug/survey.h"
-#include "policy/refusals.h"
 
 namespace block_drbd::hotplug {
 
@@ -19,6 +16,10 @@ namespace {
 
 constexpr Duration first_pause{20};
 constexpr Duration longest_pause{500};
+/// blkback closes a device a moment after it has said so: nothing to speak of.
+constexpr Duration quiet_for = std::chrono::seconds(1);
+/// What a demotion leaves for the look at what came of it.
+constexpr Duration time_for_a_look = std::chrono::seconds(2);
 
 Role role_of(const drbd::Resource& resource, const drbd::Volume& volume) {
   return volume.role.value_or(resource.role);
@@ -30,6 +31,9 @@ std::string joined(const std::vector<std::string>& words) {
     text += (text.empty() ? "" : ", ") + word;
   return text;
 }
+
+/// The end of one attempt.
+enum class Turn { Done, Again, GivenUp };
 
 class Release {
  public:
@@ -43,119 +47,167 @@ class Release {
 
   Result<void> run() {
     Duration pause = first_pause;
-    bool first = true;
-    for (;;) {
-      const auto done = turn(first);
-      if (!done)
-        return failure(done.error());
-      if (*done)
+    const TimePoint begin = host_.clock.now();
+    bool said = false;
+    for (bool first = true;; first = false) {
+      const auto turn = locked_turn(first);
+      if (!turn)
+        return failure(turn.error());
+      if (*turn == Turn::Done)
         return {};
-      first = false;
-      if (!budget_.allows_another_turn() || !host_.clock.wait(budget_.left(pause)))
+      if (*turn == Turn::GivenUp || !budget_.allows_another_turn() ||
+          !host_.clock.wait(budget_.left(pause)))
         return failure(not_released(), ETIMEDOUT);
+      if (!said && host_.clock.now() - begin >= quiet_for) {
+        host_.report.tell(Severity::Notice, "DRBD resource " + resource_ +
+                                                ": trying to make it Secondary again, because " +
+                                                joined(trouble_));
+        said = true;
+      }
       pause = std::min(pause * 2, longest_pause);
     }
   }
 
  private:
-  /// One attempt under the lock. False: to be tried again.
-  Result<bool> turn(bool first) {
+  /// An error only when the lock cannot be had. What goes wrong under it is tried again: giving up
+  /// would leave a Primary behind.
+  Result<Turn> locked_turn(bool first) {
     const auto lock = lock_resource(host_, resource_, budget_);
     if (!lock)
       return failure(lock.error());
-    auto claims = host_.records.claims_on(resource_);
-    if (!claims)
-      return failure(claims.error());
-    const auto mine = std::find_if(claims->begin(), claims->end(),
-                                   [&](const Claim& claim) { return claim.backend == own_; });
-    const bool claimed = mine != claims->end();
-    if (first)
-      by_shell_script_ = attached_ && !claimed;
-    if (!claimed && !by_shell_script_)
-      return true;  // never attached, or meanwhile finished by another remove
-    bool leave_role = false;
-    if (claimed && mine->phase != Phase::Released) {
-      leave_role = mine->phase == Phase::Promoting && mine->was_primary;
-      mine->phase = Phase::Released;
-      if (auto written = host_.records.write(*mine); !written)
-        return failure(written.error());
+    trouble_.clear();
+    const auto turn = take_turn(first);
+    if (!turn) {
+      trouble_.push_back(turn.error().message);
+      return Turn::Again;
     }
+    return turn;
+  }
+
+  Result<Turn> take_turn(bool first) {
+    const auto mine = release_claim(first);
+    if (!mine)
+      return failure(mine.error());
+    if (!*mine)
+      return Turn::Done;  // never attached, or meanwhile finished by another remove
 
     const auto seen = survey(host_, resource_, own_, budget_.left(status_limit));
     if (!seen && seen.error().code == ENOENT)
-      return forget(*claims);  // it is down: no role to give back
+      return forget();  // it is down: no role to give back
     if (!seen)
       return failure(seen.error());
     if (!seen->in_use.empty()) {
       host_.report.tell(Severity::Info, "DRBD resource " + resource_ + " stays Primary: " +
                                             policy::describe(seen->in_use.front()) +
                                             " still uses it");
-      return true;
+      return Turn::Done;
     }
-    if (leave_role)
-      return forget(*claims);
+    if ((*mine)->leave_role)
+      return forget();
     return demote(*seen);
   }
 
-  Result<bool> demote(const Survey& seen) {
+  /// Marks our claim released: from here on nobody counts us as a user. Nothing when there is no
+  /// claim. What the shell script attached has none, and gets one.
+  Result<std::optional<Claim>> release_claim(bool first) {
+    const auto claims = host_.records.claims_on(resource_);
+    if (!claims)
+      return failure(claims.error());
+    const auto found = std::find_if(claims->begin(), claims->end(),
+                                    [&](const Claim& claim) { return claim.backend == own_; });
+    if (found == claims->end() && !(first && attached_))
+      return std::nullopt;
+    Claim mine = found != claims->end() ? *found
+                                        : Claim{.backend = own_,
+                                                .resource = resource_,
+                                                .volume = 0,
+                                                .minor = -1,
+                                                .phase = Phase::Attached,
+                                                .leave_role = false,
+                                                .unanswered = false,
+                                                .incoming = false,
+                                                .domain = {},
+                                                .vm = {}};
+    if (mine.phase != Phase::Released) {
+      mine.phase = Phase::Released;
+      if (auto written = host_.records.write(mine); !written)
+        return failure(written.error());
+    }
+    return mine;
+  }
+
+  Result<Turn> demote(const Survey& seen) {
     const auto volumes = volumes_to_demote(seen.resource, seen.claims);
-    refusals_.clear();
-    bool may_pass = true;
+    const bool unanswered = std::any_of(seen.claims.begin(), seen.claims.end(),
+                                        [](const Claim& claim) { return claim.unanswered; });
+    if (volumes.empty() && unanswered) {
+      trouble_.emplace_back("DRBD has not answered a promotion, which may still take effect");
+      return Turn::Again;
+    }
+    bool lasting = false;
     for (const drbd::Volume& volume : volumes) {
-      const auto answer = host_.drbd.demote(seen.resource, volume, budget_.left());
-      if (!answer) {
-        refusals_.push_back(answer.error().message);
-        may_pass = false;
-      } else if (!answer->ok()) {
-        refusals_.push_back(answer->text);
-        may_pass = may_pass && policy::demotion_may_pass(*answer);
-        if (answer->code == drbd::code::held_open)
-          may_pass = may_pass && host_.devices.host_uses(volume.minor).empty();
-      }
+      const auto answer =
+          host_.drbd.demote(seen.resource, volume, budget_.less(time_for_a_look).left());
+      if (!answer)
+        trouble_.push_back(answer.error().message);
+      else if (!answer->ok())
+        trouble_.push_back("DRBD says \"" + answer->text + '"');
+      if (answer && answer->code == drbd::code::held_open)
+        lasting = lasting || !host_.devices.host_uses(volume.minor).empty();
     }
     // The state counts, not the exit code: a command that was stopped may have taken effect.
     const auto now = host_.drbd.status(resource_, budget_.left(status_limit));
     if (!now && now.error().code != ENOENT)
       return failure(now.error());
     held_ = now ? volumes_to_demote(*now, seen.claims) : std::vector<drbd::Volume>();
-    if (held_.empty()) {
-      if (!volumes.empty())
-        host_.report.tell(Severity::Info, "DRBD resource " + resource_ +
-                                              " is Secondary again: its last guest here has ended");
-      return forget(seen.claims);
-    }
-    if (!may_pass)
-      return failure(not_released());
-    return false;
+    if (!held_.empty())
+      return lasting ? Turn::GivenUp : Turn::Again;
+    if (!volumes.empty())
+      host_.report.tell(Severity::Info, "DRBD resource " + resource_ +
+                                            " is Secondary again: its last guest here has ended");
+    return forget();
   }
 
   /// On DRBD 9 any volume stands for the resource. On 8.4 those that were claimed: another one may
-  /// have been promoted by somebody else for a purpose of his own. The shell script promotes all.
-  std::vector<drbd::Volume> volumes_to_demote(const drbd::Resource& resource,
-                                              const std::vector<Claim>& claims) const {
-    std::set<int> claimed;
-    for (const Claim& claim : claims)
-      claimed.insert(claim.minor);
+  /// have been promoted by somebody else for a purpose of his own.
+  static std::vector<drbd::Volume> volumes_to_demote(const drbd::Resource& resource,
+                                                     const std::vector<Claim>& claims) {
     std::vector<drbd::Volume> volumes;
-    std::copy_if(resource.volumes.begin(), resource.volumes.end(), std::back_inserter(volumes),
-                 [&](const drbd::Volume& volume) {
-                   return role_of(resource, volume) == Role::Primary &&
-                          (by_shell_script_ || !volume.role || claimed.contains(volume.minor));
-                 });
+    for (const drbd::Volume& volume : resource.volumes) {
+      const bool claimed = std::any_of(claims.begin(), claims.end(), [&](const Claim& claim) {
+        return claim.minor == volume.minor || claim.minor < 0;
+      });
+      const bool by_resource = !volume.role;
+      if (role_of(resource, volume) == Role::Primary && (claimed || by_resource))
+        volumes.push_back(volume);
+      if (by_resource && !volumes.empty())
+        break;
+    }
     return volumes;
   }
 
   /// Takes the claims of ended uses away: nobody uses the resource here. One that is just being
   /// promoted for is written anew by its `add` at each turn.
-  Result<bool> forget(const std::vector<Claim>& claims) {
-    for (const Claim& claim : claims)
+  Result<Turn> forget() {
+    const auto claims = host_.records.claims_on(resource_);
+    if (!claims)
+      return failure(claims.error());
+    for (const Claim& claim : *claims)
       if (claim.phase != Phase::Promoting)
         if (auto removed = host_.records.remove(claim); !removed)
           return failure(removed.error());
-    return true;
+    return Turn::Done;
   }
 
   std::string not_released() {
+    const std::string what = joined(trouble_);
+    const std::string why = what.empty() ? "" : ": " + what;
+    if (held_.empty())
+      return "DRBD resource " + resource_ + " may still be Primary on this node, or become so" +
+             why + ". Look at `drbdadm status " + resource_ +
+             "`; if it is Primary here and `xl list` shows "
+             "no guest that uses it, run `drbdadm secondary " +
+             resource_ + "` here";
     std::vector<std::string> holders;
     for (const drbd::Volume& volume : held_) {
       const std::string node = "/dev/drbd" + std::to_string(volume.minor);
@@ -164,15 +216,15 @@ class Release {
       for (const std::string& process : host_.devices.processes_holding(volume.minor))
         holders.push_back(std::string(process).append(" has ").append(node).append(" open"));
     }
-    if (host_.devices.blkback_has(own_.frontend(), own_.device()))
-      holders.push_back("the kernel's block backend has it open for domain " +
-                        std::to_string(own_.frontend()));
     return "DRBD resource " + resource_ +
-           " is still Primary on this node, though its last guest here has ended" +
-           (refusals_.empty() ? "" : ": DRBD says \"" + joined(refusals_) + "\"") +
-           (holders.empty() ? ". Nobody was found who has its device open"
-                            : ". " + joined(holders)) +
-           ". No other node can start the guest until you have ended that and run `drbdadm "
+           " is still Primary on this node, though its last guest here has ended" + why + ". " +
+           (holders.empty()
+                ? "No process has its device open: most likely the kernel's block backend "
+                  "waits for the guest's last I/O (suspended I/O shows in `drbdadm status " +
+                      resource_ + "`)"
+                : joined(holders)) +
+           ". No other node can start the guest until the device is closed and you have run "
+           "`drbdadm "
            "secondary " +
            resource_ + "` here";
   }
@@ -181,10 +233,9 @@ class Release {
   xenstore::BackendPath own_;
   std::string resource_;
   bool attached_;
-  bool by_shell_script_ = false;  ///< attached before this program was installed
   Budget budget_;
-  std::vector<std::string> refusals_;  ///< of the last attempt
-  std::vector<drbd::Volume> held_;     ///< still Primary after it
+  std::vector<std::string> trouble_;  ///< what went wrong in the last attempt
+  std::vector<drbd::Volume> held_;    ///< still Primary after it
 };
 
 }  // namespace

@@ -25,14 +25,15 @@ Result<void> release_all(Host& host, const xenstore::BackendPath& path, const Bu
   std::set<std::string> resources;
   for (const record::Claim& claim : *claims)
     resources.insert(claim.resource);
-  const bool attached = *backend && !(*backend)->physical_device.empty();
-  if (attached)
+  std::string attached;
+  if (*backend && !(*backend)->physical_device.empty())
     if (const auto spec = parse_disk_spec((*backend)->params))
-      resources.insert(spec->resource);
+      resources.insert(attached = spec->resource);
 
   std::string messages;
   for (const std::string& resource : resources)
-    if (const auto released = release(host, path, resource, attached, budget); !released)
+    if (const auto released = release(host, path, resource, resource == attached, budget);
+        !released)
       messages += (messages.empty() ? "" : ". ") + released.error().message;
   if (!messages.empty())
     return failure(messages);
@@ -46,6 +47,10 @@ Result<void> remove(Host& host, const xenstore::BackendPath& path, Duration limi
   // ^C at `xl destroy` reaches us, too: the waiting ends, but the role is not left behind untried.
   if (!done && host.clock.acknowledge())
     done = release_all(host, path, Budget(host.clock, last_attempt));
+  if (!done && done.error().message.find("Primary") == std::string::npos)
+    done = failure(done.error().message +
+                   ". A resource of this guest may still be Primary on this node: look at `drbdadm "
+                   "status`, and run `drbdadm secondary RESOURCE` if no guest uses it");
   if (!done)
     publish_failure(host.store, host.report, path, done.error().message);
   return done;

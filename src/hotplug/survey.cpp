@@ -35,9 +35,7 @@ Result<std::vector<policy::Attachment>> attachments_in_use(Host& host,
     auto domain = xenstore::read_domain(host.store, backend.path.frontend());
     if (!domain)
       return failure(domain.error());
-    const bool open = host.devices.blkback_has(backend.path.frontend(), backend.path.device());
-    attachments.push_back(
-        {.backend = std::move(backend), .domain = std::move(*domain), .open_in_kernel = open});
+    attachments.push_back({.backend = std::move(backend), .domain = std::move(*domain)});
   }
   return policy::attachments_in_use(attachments, claims, own);
 }

@@ -1,6 +1,7 @@
 #include "policy/decide.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "spec/disk_spec.h"
 
@@ -57,6 +58,14 @@ bool fences(const drbd::Settings& settings) {
   return settings.fencing != none || each_connection;
 }
 
+/// Two halves of the nodes cannot both have quorum. `quorum 1` is no such policy.
+bool has_quorum_policy(const drbd::Settings& settings, const Resource& resource) {
+  if (settings.quorum == "majority" || settings.quorum == "all")
+    return true;
+  const std::size_t nodes = resource.peers.size() + 1;
+  return std::strtoul(settings.quorum.c_str(), nullptr, 10) > nodes / 2;
+}
+
 std::string names_of_unseen(const Situation& situation) {
   std::string names;
   for (const Peer& peer : situation.resource.peers)
@@ -92,7 +101,8 @@ std::string busy(const Request& request, const User& user) {
   return title(request) + " is already in use on this node: " + user.description +
          (user.relation == Relation::Host ? ". Two users would destroy the data. Release it first"
                                           : " has it. Two guests would destroy the data. Shut that "
-                                            "guest down first (xl list), or detach its disk");
+                                            "guest down first (xl list), or detach its disk (xl "
+                                            "block-detach)");
 }
 
 /// Why this node's data cannot take over now; empty when it can.
@@ -137,12 +147,28 @@ Decision hand_over(const Request& request, const Situation& situation, const Pee
                 request.resource + "` shows UpToDate on both nodes, then migrate again");
 }
 
+std::string second_instance_here(const Request& request, const User& other) {
+  return title(request) +
+         " is still attached on this node to another instance of the same guest: " +
+         other.description +
+         ". If that one is a leftover (on_crash=preserve, a rename, a broken migration), `xl "
+         "destroy` "
+         "it first";
+}
+
 Decision decide_incoming(const Request& request, const Situation& situation) {
   const auto primary = primary_peers(situation.resource);
+  if (const User* other = second_instance(situation)) {
+    // `xl migrate NAME localhost`: the other one is the source, which has its plain name until this
+    // one is ready. Anything else is what an earlier migration left.
+    const bool is_source = primary.empty() && situation.resource.role == Role::Primary &&
+                           !request.guest.empty() && other->guest == request.guest;
+    return is_source ? go(Action::Share)
+                     : refuse(second_instance_here(request, *other) +
+                              ". The migrating guest goes on at its source");
+  }
   if (primary.size() == 1 && drbd::is_settled(*primary.front()))
     return hand_over(request, situation, *primary.front());
-  if (primary.empty() && second_instance(situation) != nullptr)
-    return go(Action::Share);  // xl migrate NAME localhost
   if (primary.empty() && every_peer_is_seen(situation.resource))
     return go(Action::Promote);
   const std::string refused = "the migration of " + title(request) + " cannot be taken over: ";
@@ -173,7 +199,8 @@ Decision wait_for_primary_peer(const Request& request, const Situation& situatio
       std::to_string(patience_for_peer / std::chrono::seconds(1)) +
       " s: the guest runs there, or something there uses the disk. It cannot be "
       "started here as well. Look there with `xl list`; shut the guest down there, "
-      "or migrate it from there";
+      "or migrate it from there. If no guest has it there, run `drbdadm secondary " +
+      request.resource + "` there";
   if (!request.guest.empty())
     message += ". If it is listed there as " + printable(request.guest) +
                "--migratedaway, `xl destroy " + printable(request.guest) +
@@ -186,10 +213,11 @@ Decision decide_unseen(const Request& request, const Situation& situation) {
   const Resource& resource = situation.resource;
   if (link_is_being_made(resource) && situation.waited_for_link < patience_for_link)
     return {.action = Action::WaitForLink, .because = names_of_unseen(situation)};
-  if (resource.role == Role::Primary && situation.users.empty())
-    return go(Action::Promote);  // a person made it Primary here
+  if (situation.primary_by_person && situation.users.empty())
+    return go(Action::Promote);
   const bool drbd_decides =
-      situation.settings && (situation.settings->quorum != "off" || fences(*situation.settings));
+      situation.settings &&
+      (has_quorum_policy(*situation.settings, resource) || fences(*situation.settings));
   if (drbd_decides)
     return go(Action::Promote);
   return refuse(
@@ -205,11 +233,7 @@ Decision decide_unseen(const Request& request, const Situation& situation) {
 Decision decide_start(const Request& request, const Situation& situation) {
   if (const User* other = second_instance(situation);
       other != nullptr && request.access != Access::Shared)
-    return refuse(
-        title(request) +
-        " is still attached to another instance of the same guest: " + other->description +
-        ". If that one is a leftover (on_crash=preserve, a rename, a broken migration), `xl "
-        "destroy` it first");
+    return refuse(second_instance_here(request, *other));
   const auto primary = primary_peers(situation.resource);
   if (!primary.empty())
     return wait_for_primary_peer(request, situation, *primary.front());
@@ -224,12 +248,6 @@ Decision decide_start(const Request& request, const Situation& situation) {
 }
 
 }  // namespace
-
-Access access_from(std::string_view mode) {
-  if (mode.find('w') == std::string_view::npos)
-    return Access::ReadOnly;
-  return mode.find('!') == std::string_view::npos ? Access::ReadWrite : Access::Shared;
-}
 
 bool needs_settings(Purpose purpose, const Resource& resource) {
   return purpose == Purpose::Start &&

@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "drbd/settings.h"
 #include "drbd/state.h"
+#include "policy/access.h"
 #include "policy/users.h"
 
 namespace block_drbd::policy {
@@ -18,14 +19,6 @@ enum class Purpose {
   Incoming,  ///< a guest that arrives by live migration, and is still Primary and suspended
              ///< elsewhere
 };
-
-/// The `mode` of the disk line.
-enum class Access {
-  ReadOnly,   ///< r
-  ReadWrite,  ///< w
-  Shared,     ///< w!: the administrator vouches for the sharing
-};
-Access access_from(std::string_view mode);
 
 struct Request {
   std::string resource;
@@ -39,6 +32,8 @@ struct Request {
 struct Situation {
   drbd::Resource resource;
   std::vector<User> users;  ///< on this node, all volumes of the resource
+  /// The resource is Primary here, and neither this start nor another one made it so.
+  bool primary_by_person = false;
   /// Asked for only while a peer is Primary or cannot be seen.
   std::optional<drbd::Settings> settings;
   Duration waited_for_peer{0};  ///< for a Primary peer to let go

@@ -20,15 +20,16 @@ bool is_one_of(const drbd::Answer& answer, const Codes& codes) {
 std::string meaning(const std::string& resource, const drbd::Answer& answer) {
   switch (answer.code.value_or(0)) {
     case code::two_primaries:
+    case code::other_volume_primary_on_peer:
       return "another node became Primary at the same moment";
     case code::no_up_to_date:
       return "neither this node nor a connected one has data that is known to be good. Look at "
              "`drbdadm status " +
              resource +
              "`: a resync must finish first, or the link to the node with the good data must come "
-             "back; a resource that was never synchronised needs its first `drbdadm primary "
-             "--force " +
-             resource + "`";
+             "back. A new resource, Inconsistent on every node, needs its first synchronisation: "
+             "see "
+             "`drbdadm primary --force` in drbdadm(8), which makes one node's data the truth";
     case code::peer_not_outdated:
       return "fencing is configured, and the other node could not be fenced. Look in the kernel "
              "log "
@@ -59,15 +60,15 @@ std::string quoted(const drbd::Answer& answer) {
 
 bool promotion_may_pass(const drbd::Answer& answer) {
   return is_one_of(
-      answer, std::to_array({code::two_primaries, code::refused_by_peer, code::in_transient_state,
-                             code::concurrent_changes, code::interrupted,
-                             code::peer_opened_read_only, code::timeout, code::retry}));
+      answer,
+      std::to_array({code::two_primaries, code::other_volume_primary_on_peer, code::refused_by_peer,
+                     code::in_transient_state, code::concurrent_changes, code::interrupted,
+                     code::peer_opened_read_only, code::timeout, code::retry}));
 }
 
-bool demotion_may_pass(const drbd::Answer& answer) {
-  return is_one_of(answer, std::to_array({code::held_open, code::refused_by_peer,
-                                          code::in_transient_state, code::concurrent_changes,
-                                          code::interrupted, code::timeout, code::retry}));
+bool peer_is_primary(const drbd::Answer& answer) {
+  return is_one_of(answer,
+                   std::to_array({code::two_primaries, code::other_volume_primary_on_peer}));
 }
 
 std::string explain_promotion(const std::string& resource, const drbd::Answer& answer) {
@@ -77,7 +78,7 @@ std::string explain_promotion(const std::string& resource, const drbd::Answer& a
 }
 
 std::string explain_hand_over(const std::string& resource, const drbd::Answer& answer) {
-  if (answer.code == code::two_primaries)
+  if (peer_is_primary(answer))
     return "DRBD resource " + resource +
            " allows one Primary only, so a guest cannot migrate with it: during the hand-over both "
            "nodes are Primary. The guest goes on at its source. Set `allow-two-primaries yes;` in "

@@ -10,9 +10,8 @@ namespace block_drbd::policy {
 /// A promotion that was refused for a reason that passes by itself within seconds.
 bool promotion_may_pass(const drbd::Answer& answer);
 
-/// A demotion that was refused for a reason that passes by itself: above all that the device is
-/// still held open. blkback reports a device as closed before it closes it.
-bool demotion_may_pass(const drbd::Answer& answer);
+/// DRBD allows one Primary, and a peer is it: -1, or on 8.4 -20 when it is so for another volume.
+bool peer_is_primary(const drbd::Answer& answer);
 
 /// Why the resource did not become Primary, for the administrator.
 std::string explain_promotion(const std::string& resource, const drbd::Answer& answer);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "policy/access.h"
 #include "spec/disk_spec.h"
 
 namespace block_drbd::policy {
@@ -20,8 +21,6 @@ Relation relation_between(const xenstore::Domain& user, const xenstore::Domain& 
     return Relation::OwnDomain;
   if (user.target == asking.id || asking.target == user.id)
     return Relation::OwnStubDomain;
-  if (!user.exists)
-    return Relation::GoneDomain;
   return same_vm(user, asking) ? Relation::SameVm : Relation::OtherVm;
 }
 
@@ -34,8 +33,7 @@ std::vector<Attachment> attachments_in_use(const std::vector<Attachment>& attach
   std::copy_if(attachments.begin(), attachments.end(), std::back_inserter(in_use),
                [&](const Attachment& attachment) {
                  return !(attachment.backend.path == own) &&
-                        !is_released(attachment.backend.path, claims) &&
-                        (attachment.domain.exists || attachment.open_in_kernel);
+                        !is_released(attachment.backend.path, claims) && attachment.domain.exists;
                });
   return in_use;
 }
@@ -43,7 +41,8 @@ std::vector<Attachment> attachments_in_use(const std::vector<Attachment>& attach
 User user_for(const Attachment& attachment, const xenstore::Domain& asking) {
   return {.relation = relation_between(attachment.domain, asking),
           .physical_device = attachment.backend.physical_device,
-          .read_only = attachment.backend.mode.starts_with('r'),
+          .read_only = access_from(attachment.backend.mode) == Access::ReadOnly,
+          .guest = attachment.domain.name,
           .description = describe(attachment)};
 }
 
@@ -52,8 +51,6 @@ std::string describe(const Attachment& attachment) {
   const std::string number = "domain " + std::to_string(attachment.backend.path.frontend());
   std::string who =
       domain.name.empty() ? number : "guest " + printable(domain.name) + " (" + number + ')';
-  if (!domain.exists)
-    who += ", which no longer exists,";
   if (!attachment.backend.dev.empty())
     who += " as " + printable(attachment.backend.dev);
   return who;

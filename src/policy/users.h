@@ -13,14 +13,12 @@ namespace block_drbd::policy {
 struct Attachment {
   xenstore::Backend backend;
   xenstore::Domain domain;
-  bool open_in_kernel = false;  ///< blkback still has the device
 };
 
 enum class Relation {
   OwnDomain,      ///< another disk of the same domain
   OwnStubDomain,  ///< the guest's stub domain, or the guest of this stub domain
   SameVm,         ///< another living domain of the same virtual machine
-  GoneDomain,     ///< a domain that no longer exists
   OtherVm,        ///< anybody else's guest
   Host,           ///< this host itself: a mount, swap, device-mapper, md
 };
@@ -29,12 +27,13 @@ struct User {
   Relation relation = Relation::OtherVm;
   std::string physical_device;  ///< `93:1`; empty for the host's uses
   bool read_only = false;
+  std::string guest;        ///< its name; empty for the host's uses, and where it cannot be read
   std::string description;  ///< "guest web01 (domain 7) as xvda"
 };
 
 /// The attachments that count: not the one at `own`, not those whose claim says released (the disks
 /// of one guest are removed in parallel and must not keep the role for each other), not those whose
-/// domain is gone while the kernel has closed the device.
+/// domain is gone. That the kernel still has such a device open shows when the role is to change.
 std::vector<Attachment> attachments_in_use(const std::vector<Attachment>& attachments,
                                            const std::vector<record::Claim>& claims,
                                            const xenstore::BackendPath& own);

@@ -21,10 +21,13 @@ struct Claim {
   xenstore::BackendPath backend;
   std::string resource;
   int volume = 0;
-  int minor = -1;
+  int minor = -1;  ///< -1: all volumes; the disk was attached by the shell script, which promotes all
   Phase phase = Phase::Promoting;
-  /// The volume was Primary before: somebody else promoted it, and a rollback leaves it so.
-  bool was_primary = false;
+  /// The volume was Primary before by somebody else's hand, and this disk was never attached: the
+  /// role is not ours to give back.
+  bool leave_role = false;
+  /// DRBD did not answer a promotion: it may still take effect.
+  bool unanswered = false;
   bool incoming = false;  ///< made for an incoming migration
   std::string domain;     ///< the domain's name then; empty when it could not be read
   std::string vm;         ///< its uuid then; empty when it could not be read

@@ -86,8 +86,9 @@ class Node {
   bool has_guest(const std::string& guest);
   /// Waits until the guest has written so many more records, and has found the earlier ones whole.
   void guest_writes(const std::string& guest, int records = 2);
-  /// Waits for a line of the guest's console; an extended regular expression for all of it.
-  void reports(const std::string& guest, const std::string& line);
+  /// Waits until the guest's console has had such a line so many times; an extended regular
+  /// expression for all of it.
+  void reports(const std::string& guest, const std::string& line, int times = 1);
   /// The number of the last record that the guest reported on this node; 0 without one.
   long last_record(const std::string& guest);
   /// The guest's console on this node.

@@ -49,7 +49,10 @@ void incoming(FakeNode& node) {
 
 void second_volume(FakeNode& node) {
   node.drbd.state.volumes.push_back(
-      {.number = 1, .minor = 2, .disk = drbd::Disk::UpToDate, .role = Role::Secondary});
+      {.number = 1,
+       .minor = 2,
+       .disk = drbd::Disk::UpToDate,
+       .role = node.drbd.by_resource ? std::nullopt : std::optional(Role::Secondary)});
   node.peer().volumes.push_back(
       {.number = 1, .replication = drbd::Replication::Established, .disk = drbd::Disk::UpToDate});
 }
@@ -57,7 +60,7 @@ void second_volume(FakeNode& node) {
 }  // namespace
 
 TEST_CASE("a guest starts: its node becomes Primary and blkback gets the device") {
-  FakeNode node;
+  FakeNode node(GENERATE(8, 9));
   REQUIRE(add(node, 5));
   CHECK(node.drbd.role(1) == Role::Primary);
   CHECK(node.value(5, "physical-device") == "93:1");
@@ -72,7 +75,7 @@ TEST_CASE("a guest starts: its node becomes Primary and blkback gets the device"
 }
 
 TEST_CASE("a guest ends: its node becomes Secondary and nothing is remembered") {
-  FakeNode node;
+  FakeNode node(GENERATE(8, 9));
   REQUIRE(add(node, 5));
   REQUIRE(remove(node, 5));
   CHECK(node.drbd.role(1) == Role::Secondary);
@@ -80,7 +83,7 @@ TEST_CASE("a guest ends: its node becomes Secondary and nothing is remembered") 
 }
 
 TEST_CASE("remove works from what is remembered when xend has wiped the directory") {
-  FakeNode node;
+  FakeNode node(GENERATE(8, 9));
   REQUIRE(add(node, 5));
   node.store.wipe("backend/vbd/5");
   REQUIRE(hotplug::remove(node.host, FakeNode::path(5)));
@@ -90,7 +93,7 @@ TEST_CASE("remove works from what is remembered when xend has wiped the director
 }
 
 TEST_CASE("a disk that the shell script attached is released, too") {
-  FakeNode node;
+  FakeNode node(GENERATE(8, 9));
   second_volume(node);
   node.store.values[FakeNode::path(5) / "physical-device"] = "93:1";
   node.drbd.set_role(1, Role::Primary);
@@ -102,14 +105,14 @@ TEST_CASE("a disk that the shell script attached is released, too") {
 }
 
 TEST_CASE("remove without add does nothing") {
-  FakeNode node;
+  FakeNode node(GENERATE(8, 9));
   node.drbd.set_role(1, Role::Primary);  // by somebody else
   REQUIRE(remove(node, 5));
   CHECK(node.drbd.role(1) == Role::Primary);
 }
 
 TEST_CASE("udev runs add twice under xend: the second finds the work done") {
-  FakeNode node;
+  FakeNode node(GENERATE(8, 9));
   REQUIRE(add(node, 5));
   node.drbd.calls.clear();
   REQUIRE(add(node, 5));
@@ -117,7 +120,7 @@ TEST_CASE("udev runs add twice under xend: the second finds the work done") {
 }
 
 TEST_CASE("a device that another script attached is left alone") {
-  FakeNode node;
+  FakeNode node(GENERATE(8, 9));
   node.store.values[FakeNode::path(5) / "physical-device"] = "fd:0";
   CHECK(says(add(node, 5), "another block script"));
   CHECK(node.value(5, "physical-device") == "fd:0");
@@ -125,7 +128,7 @@ TEST_CASE("a device that another script attached is left alone") {
 }
 
 TEST_CASE("incoming migration with two primaries configured") {
-  FakeNode node;
+  FakeNode node(GENERATE(8, 9));
   allow_two_primaries(node);
   incoming(node);
   REQUIRE(add(node, 5));
@@ -137,7 +140,7 @@ TEST_CASE("incoming migration with two primaries configured") {
 }
 
 TEST_CASE("incoming migration where one Primary is allowed: says what to set") {
-  FakeNode node;
+  FakeNode node(GENERATE(8, 9));
   incoming(node);
   const auto result = add(node, 5);
   CHECK(says(result, "Wheezy"));
@@ -149,7 +152,7 @@ TEST_CASE("incoming migration where one Primary is allowed: says what to set") {
 
 TEST_CASE(
     "incoming migration while this node's data is not good: waits, then the guest stays there") {
-  FakeNode node;
+  FakeNode node(GENERATE(8, 9));
   allow_two_primaries(node);
   incoming(node);
   node.drbd.state.volumes.front().disk = drbd::Disk::Inconsistent;
@@ -166,7 +169,7 @@ TEST_CASE(
 }
 
 TEST_CASE("incoming migration while the link is down: refused at once, the data may be old") {
-  FakeNode node;
+  FakeNode node(GENERATE(8, 9));
   allow_two_primaries(node);
   incoming(node);
   node.link_is_down();
@@ -177,7 +180,7 @@ TEST_CASE("incoming migration while the link is down: refused at once, the data 
 }
 
 TEST_CASE("neither the name alone nor the ancestor alone is a migration") {
-  FakeNode node;
+  FakeNode node(GENERATE(8, 9));
   allow_two_primaries(node);
   incoming(node);
   SECTION("somebody called his guest so") {
@@ -192,7 +195,7 @@ TEST_CASE("neither the name alone nor the ancestor alone is a migration") {
 }
 
 TEST_CASE("a start waits for a Primary peer to let go, then refuses") {
-  FakeNode node;
+  FakeNode node(GENERATE(8, 9));
   node.peer_is(Role::Primary);
   SECTION("two primaries allowed: never tries") {
     allow_two_primaries(node);
@@ -221,7 +224,7 @@ TEST_CASE("a start waits for a Primary peer to let go, then refuses") {
 }
 
 TEST_CASE("both nodes start at the same moment where two primaries are allowed: we step back") {
-  FakeNode node;
+  FakeNode node(GENERATE(8, 9));
   allow_two_primaries(node);
   node.drbd.during_promotion = [&] {
     node.peer_is(Role::Primary);
@@ -244,7 +247,7 @@ TEST_CASE("both nodes start at the same moment where two primaries are allowed: 
 }
 
 TEST_CASE("the link is lost between the promotion and the second look: not settled") {
-  FakeNode node;
+  FakeNode node(GENERATE(8, 9));
   node.drbd.during_promotion = [&] {
     node.link_is_down();
     node.drbd.during_promotion = nullptr;
@@ -254,10 +257,10 @@ TEST_CASE("the link is lost between the promotion and the second look: not settl
 }
 
 TEST_CASE("a start while the peer cannot be seen") {
-  FakeNode node;
+  FakeNode node(GENERATE(8, 9));
   node.link_is_down();
   SECTION("waits for a link that is being made") {
-    node.clock.at(4s, [&] { node.drbd.state = FakeNode().drbd.state; });
+    node.clock.at(4s, [&] { node.link_is_up(); });
     REQUIRE(add(node, 5));
   }
   SECTION("refuses without positive grounds, and names the ways") {
@@ -285,7 +288,7 @@ TEST_CASE("a start while the peer cannot be seen") {
 }
 
 TEST_CASE("a second guest on the resource is refused and the first is not disturbed") {
-  FakeNode node;
+  FakeNode node(GENERATE(8, 9));
   REQUIRE(add(node, 5));
   const auto before = node.store.values;
   node.guest(6, "other", "uuid-other");
@@ -302,7 +305,7 @@ TEST_CASE("a second guest on the resource is refused and the first is not distur
 }
 
 TEST_CASE("what this host does with the device keeps guests away") {
-  FakeNode node;
+  FakeNode node(GENERATE(8, 9));
   node.drbd.set_role(1, Role::Primary);
   node.devices.uses[1] = {"mounted on /srv"};
   CHECK(says(add(node, 5), "mounted on /srv"));
@@ -311,7 +314,7 @@ TEST_CASE("what this host does with the device keeps guests away") {
 }
 
 TEST_CASE("w! lets the administrator vouch for the sharing") {
-  FakeNode node;
+  FakeNode node(GENERATE(8, 9));
   node.guest(5, "web", "uuid-web", "Wheezy", "w!");
   node.guest(6, "other", "uuid-other", "Wheezy", "w!");
   REQUIRE(add(node, 5));
@@ -323,7 +326,7 @@ TEST_CASE("w! lets the administrator vouch for the sharing") {
 }
 
 TEST_CASE("readers beside readers") {
-  FakeNode node;
+  FakeNode node(GENERATE(8, 9));
   node.guest(5, "web", "uuid-web", "Wheezy", "r");
   node.guest(6, "other", "uuid-other", "Wheezy", "r");
   node.guest(7, "writer", "uuid-writer", "Wheezy", "w");
@@ -333,7 +336,7 @@ TEST_CASE("readers beside readers") {
 }
 
 TEST_CASE("two volumes of one resource, added and removed in parallel") {
-  FakeNode node;
+  FakeNode node(GENERATE(8, 9));
   second_volume(node);
   node.guest(5, "web", "uuid-web", "Wheezy/0", "w", FakeNode::xvda);
   node.guest(5, "web", "uuid-web", "Wheezy/1", "w", FakeNode::xvdb);
@@ -356,7 +359,7 @@ TEST_CASE("two volumes of one resource, added and removed in parallel") {
 }
 
 TEST_CASE("8.4: a volume that somebody else promoted for himself is left alone") {
-  FakeNode node;
+  FakeNode node(8);
   second_volume(node);
   node.drbd.set_role(2, Role::Primary);
   REQUIRE(add(node, 5));
@@ -366,7 +369,7 @@ TEST_CASE("8.4: a volume that somebody else promoted for himself is left alone")
 }
 
 TEST_CASE("a living second instance of the same guest is busy, a vanished one is not") {
-  FakeNode node;
+  FakeNode node(GENERATE(8, 9));
   node.guest(4, "web", "uuid-web");
   REQUIRE(add(node, 4));
   SECTION("preserved after a crash") {
@@ -375,16 +378,26 @@ TEST_CASE("a living second instance of the same guest is busy, a vanished one is
   }
   SECTION("xl was killed and left its directory") {
     node.store.domains.erase(4);
-    SECTION("device closed") {}
-    SECTION("device still open in the kernel") {
-      node.devices.blkback.insert({4U, 51712U});
+    SECTION("the device is closed") {
+      REQUIRE(add(node, 5));
     }
-    REQUIRE(add(node, 5));
+    SECTION("the device is still open: its last writes may still come") {
+      node.drbd.open.insert(1);
+      SECTION("and is closed in time") {
+        node.clock.at(3s, [&] { node.drbd.open.clear(); });
+        REQUIRE(add(node, 5));
+        CHECK(node.report.said.size() == 1);
+      }
+      SECTION("and stays so") {
+        CHECK(says(add(node, 5), "still held open"));
+        CHECK(node.value(5, "physical-device").empty());
+      }
+    }
   }
 }
 
 TEST_CASE("xl migrate NAME localhost: the new instance shares with the old one") {
-  FakeNode node;
+  FakeNode node(GENERATE(8, 9));
   node.guest(4, "web", "uuid-web");
   REQUIRE(add(node, 4));
   node.guest(5, "web--incoming", "uuid-web");
@@ -397,7 +410,7 @@ TEST_CASE("xl migrate NAME localhost: the new instance shares with the old one")
 }
 
 TEST_CASE("a stub domain shares its guest's disk") {
-  FakeNode node;
+  FakeNode node(GENERATE(8, 9));
   REQUIRE(add(node, 5));
   node.guest(6, "web-dm", "uuid-dm");
   node.store.values["/local/domain/6/target"] = "5";
@@ -409,7 +422,7 @@ TEST_CASE("a stub domain shares its guest's disk") {
 }
 
 TEST_CASE("one guest cannot have the same volume twice") {
-  FakeNode node;
+  FakeNode node(GENERATE(8, 9));
   node.guest(5, "web", "uuid-web", "Wheezy", "w", FakeNode::xvdb);
   REQUIRE(add(node, 5, FakeNode::xvda));
   CHECK(says(add(node, 5, FakeNode::xvdb), "already in use"));
@@ -417,7 +430,7 @@ TEST_CASE("one guest cannot have the same volume twice") {
 }
 
 TEST_CASE("unknown resource, unknown volume, no disk spec") {
-  FakeNode node;
+  FakeNode node(GENERATE(8, 9));
   SECTION("resource") {
     node.guest(5, "web", "uuid-web", "Jessie");
     CHECK(says(add(node, 5), "there is no DRBD resource Jessie"));
@@ -435,13 +448,13 @@ TEST_CASE("unknown resource, unknown volume, no disk spec") {
 }
 
 TEST_CASE("DRBD refuses: its words and ours, and nothing is left behind") {
-  FakeNode node;
+  FakeNode node(GENERATE(8, 9));
   SECTION("no good data") {
     node.drbd.promotions = {
         FakeDrbd::refusal(drbd::code::no_up_to_date, "Need access to UpToDate data")};
     const auto result = add(node, 5);
     CHECK(says(result, "Need access to UpToDate data"));
-    CHECK(says(result, "drbdadm primary --force Wheezy"));
+    CHECK(says(result, "see `drbdadm primary --force` in drbdadm(8)"));
     CHECK(node.clock.elapsed() == 0s);
   }
   SECTION("something passing that does not pass") {
@@ -454,14 +467,14 @@ TEST_CASE("DRBD refuses: its words and ours, and nothing is left behind") {
 }
 
 TEST_CASE("something passing passes") {
-  FakeNode node;
+  FakeNode node(GENERATE(8, 9));
   node.drbd.promotions.assign(5, FakeDrbd::refusal(drbd::code::concurrent_changes, "concurrent"));
   REQUIRE(add(node, 5));
   CHECK(node.drbd.role(1) == Role::Primary);
 }
 
 TEST_CASE("the device node is late, or never comes") {
-  FakeNode node;
+  FakeNode node(GENERATE(8, 9));
   node.devices.without_node = {1};
   SECTION("late") {
     node.clock.at(2s, [&] { node.devices.without_node.clear(); });
@@ -474,7 +487,7 @@ TEST_CASE("the device node is late, or never comes") {
 }
 
 TEST_CASE("the toolstack gives the guest up while we work: nothing is made again") {
-  FakeNode node;
+  FakeNode node(GENERATE(8, 9));
   SECTION("the directory is gone") {
     node.store.before_transaction = [&] { node.store.wipe("backend/vbd/5"); };
     CHECK_FALSE(add(node, 5));
@@ -490,7 +503,7 @@ TEST_CASE("the toolstack gives the guest up while we work: nothing is made again
 }
 
 TEST_CASE("Xen's own lock is respected") {
-  FakeNode node;
+  FakeNode node(GENERATE(8, 9));
   node.records.xen_locked = true;
   SECTION("its holder finishes") {
     node.clock.at(2s, [&] { node.records.xen_locked = false; });
@@ -503,7 +516,7 @@ TEST_CASE("Xen's own lock is respected") {
 }
 
 TEST_CASE("Xen's own script attaches the same device meanwhile") {
-  FakeNode node;
+  FakeNode node(GENERATE(8, 9));
   node.records.xen_locked = true;
   node.clock.at(1s, [&] {
     node.guest(6, "other", "uuid-other", "/dev/drbd1");
@@ -515,14 +528,14 @@ TEST_CASE("Xen's own script attaches the same device meanwhile") {
 }
 
 TEST_CASE("the role is not touched when nothing can be remembered") {
-  FakeNode node;
+  FakeNode node(GENERATE(8, 9));
   node.records.full = true;
   CHECK(says(add(node, 5), "No space left"));
   CHECK(node.drbd.count("primary 1") == 0);
 }
 
 TEST_CASE("asked to end during a wait: rolls back, then ends") {
-  FakeNode node;
+  FakeNode node(GENERATE(8, 9));
   node.devices.without_node = {1};
   node.clock.at(1s, [&] { node.clock.asked_to_end = true; });
   CHECK(says(add(node, 5), "asked to end"));
@@ -530,7 +543,7 @@ TEST_CASE("asked to end during a wait: rolls back, then ends") {
 }
 
 TEST_CASE("asked to end during remove: tries once more, then ends") {
-  FakeNode node;
+  FakeNode node(GENERATE(8, 9));
   REQUIRE(add(node, 5));
   node.drbd.open.insert(1);
   SECTION("the device is closed by then") {
@@ -549,7 +562,7 @@ TEST_CASE("asked to end during remove: tries once more, then ends") {
 }
 
 TEST_CASE("add ends before libxl would kill it, whatever it waits for") {
-  FakeNode node;
+  FakeNode node(GENERATE(8, 9));
   SECTION("another block-drbd that hangs") {
     node.records.resource_locked = true;
   }
@@ -564,14 +577,15 @@ TEST_CASE("add ends before libxl would kill it, whatever it waits for") {
 }
 
 TEST_CASE("an add that was killed is cleaned up by libxl's remove") {
-  FakeNode node;
+  FakeNode node(GENERATE(8, 9));
   node.drbd.set_role(1, Role::Primary);
   node.records.all.push_back({.backend = FakeNode::path(5),
                               .resource = "Wheezy",
                               .volume = 0,
                               .minor = 1,
                               .phase = record::Phase::Promoting,
-                              .was_primary = false,
+                              .leave_role = false,
+                              .unanswered = false,
                               .incoming = false,
                               .domain = "web",
                               .vm = "uuid-web"});
@@ -581,7 +595,7 @@ TEST_CASE("an add that was killed is cleaned up by libxl's remove") {
 }
 
 TEST_CASE("a failed add leaves a role that a person gave") {
-  FakeNode node;
+  FakeNode node(GENERATE(8, 9));
   node.drbd.set_role(1, Role::Primary);
   node.devices.without_node = {1};
   CHECK_FALSE(add(node, 5));
@@ -590,7 +604,7 @@ TEST_CASE("a failed add leaves a role that a person gave") {
 }
 
 TEST_CASE("the device is still open at remove") {
-  FakeNode node;
+  FakeNode node(GENERATE(8, 9));
   REQUIRE(add(node, 5));
   node.drbd.open.insert(1);
   SECTION("blkback closes it a moment later") {
@@ -619,19 +633,68 @@ TEST_CASE("the device is still open at remove") {
     CHECK(says(remove(node, 5), "mounted on /srv"));
     CHECK(node.clock.elapsed() < 1s);
   }
-  SECTION("another guest starts on it meanwhile: the role stays, and that is success") {
+  SECTION("another guest that starts meanwhile waits for the last writes of this one") {
+    node.guest(6, "other", "uuid-other");
+    bool waited = false;
     node.clock.at(1s, [&] {
-      node.guest(6, "other", "uuid-other");
+      node.clock.at(3s, [&] {
+        waited = node.value(6, "physical-device").empty();
+        node.drbd.open.clear();
+      });
       REQUIRE(add(node, 6));
       node.drbd.open.insert(1);
     });
     REQUIRE(remove(node, 5));
+    CHECK(waited);
     CHECK(node.drbd.role(1) == Role::Primary);
+  }
+  SECTION("the demotion hangs") {
+    node.drbd.demotion_hangs = true;
+    CHECK(says(remove(node, 5), "still Primary"));
+    CHECK(node.clock.elapsed() < 36s);
+  }
+}
+
+TEST_CASE("a look that fails does not end remove: giving up would leave a Primary behind") {
+  FakeNode node(GENERATE(8, 9));
+  REQUIRE(add(node, 5));
+  node.drbd.takes = 6s;  // longer than a look may take
+  SECTION("it passes") {
+    node.clock.at(12s, [&] { node.drbd.takes = 0s; });
+    REQUIRE(remove(node, 5));
+    CHECK(node.drbd.role(1) == Role::Secondary);
+  }
+  SECTION("it does not") {
+    const auto result = remove(node, 5);
+    CHECK(says(result, "may still be Primary"));
+    CHECK(says(result, "drbdadm secondary Wheezy"));
+    CHECK(node.clock.elapsed() < 36s);
+    CHECK(node.report.said.size() == 1);  // says what it waits for
+  }
+}
+
+TEST_CASE("a promotion that DRBD does not answer is not forgotten") {
+  FakeNode node(GENERATE(8, 9));
+  node.drbd.promotion_hangs = true;
+  const auto result = add(node, 5);
+  CHECK(says(result, "cannot become Primary"));
+  CHECK(says(result, "may still be Primary on this node, or become so"));
+  CHECK(node.clock.elapsed() < 36s);
+  SECTION("it takes effect before libxl's remove, or during it") {
+    const auto takes_effect = GENERATE(0s, 5s);
+    node.clock.at(std::chrono::duration_cast<Duration>(node.clock.elapsed() + takes_effect),
+                  [&] { node.drbd.set_role(1, Role::Primary); });
+    REQUIRE(remove(node, 5));
+    CHECK(node.drbd.role(1) == Role::Secondary);
+    CHECK(node.records.all.empty());
+  }
+  SECTION("it never does") {
+    CHECK(says(remove(node, 5), "may still be Primary on this node, or become so"));
   }
 }
 
 TEST_CASE("remove of a resource that is down forgets the claim") {
-  FakeNode node;
+  FakeNode node(GENERATE(8, 9));
   REQUIRE(add(node, 5));
   node.drbd.state.name = "down";
   REQUIRE(remove(node, 5));
@@ -639,13 +702,14 @@ TEST_CASE("remove of a resource that is down forgets the claim") {
 }
 
 TEST_CASE("a path that served another resource before") {
-  FakeNode node;
+  FakeNode node(GENERATE(8, 9));
   node.records.all.push_back({.backend = FakeNode::path(5),
                               .resource = "Jessie",
                               .volume = 0,
                               .minor = 2,
                               .phase = record::Phase::Attached,
-                              .was_primary = false,
+                              .leave_role = false,
+                              .unanswered = false,
                               .incoming = false,
                               .domain = "old",
                               .vm = "uuid-old"});
@@ -653,4 +717,102 @@ TEST_CASE("a path that served another resource before") {
   REQUIRE(remove(node, 5));
   CHECK(node.drbd.role(1) == Role::Secondary);
   CHECK(node.records.all.empty());
+}
+
+TEST_CASE("incoming migration beside an orphan of an earlier one: refused, whatever the link") {
+  FakeNode node(GENERATE(8, 9));
+  allow_two_primaries(node);
+  node.guest(4, "web--incoming", "uuid-web");
+  node.store.values[FakeNode::path(4) / "physical-device"] = "93:1";
+  node.drbd.set_role(1, Role::Primary);
+  incoming(node);
+  SECTION("up") {}
+  SECTION("down") {
+    node.link_is_down();
+  }
+  const auto result = add(node, 5);
+  CHECK(says(result, "another instance of the same guest"));
+  CHECK(says(result, "web--incoming"));
+  CHECK(node.value(5, "physical-device").empty());
+}
+
+TEST_CASE("a step back that DRBD refuses is no decision of a person's") {
+  FakeNode node(GENERATE(8, 9));
+  node.drbd.during_promotion = [&] {
+    node.link_is_down();
+    node.drbd.open.insert(1);  // udev looks at the device that has just become writable
+    node.drbd.during_promotion = nullptr;
+  };
+  node.clock.at(20s, [&] { node.drbd.open.clear(); });
+  CHECK(says(add(node, 5), "not connected"));
+  CHECK(node.value(5, "physical-device").empty());
+}
+
+TEST_CASE("udev runs add twice at the same time: one attaches, the other finds it done") {
+  FakeNode node(GENERATE(8, 9));
+  node.records.xen_locked = true;
+  node.clock.at(10ms, [&] {
+    node.records.xen_locked = false;
+    REQUIRE(add(node, 5));  // runs while the other one waits for Xen's lock
+  });
+  REQUIRE(add(node, 5));
+  CHECK(node.drbd.role(1) == Role::Primary);
+  CHECK(node.value(5, "hotplug-status") == "connected");
+  REQUIRE(node.records.all.size() == 1);
+  CHECK(node.records.all.front().phase == record::Phase::Attached);
+}
+
+TEST_CASE("8.4: another volume is still Primary on the peer: it is about to leave") {
+  FakeNode node(8);
+  node.peer_is(Role::Primary);
+  node.drbd.promotions = {FakeDrbd::refusal(drbd::code::other_volume_primary_on_peer,
+                                            "Other vol primary on peer not allowed by config")};
+  node.clock.at(100ms, [&] { node.peer_is(Role::Secondary); });
+  REQUIRE(add(node, 5));
+}
+
+TEST_CASE("disks that the shell script attached, removed in parallel") {
+  FakeNode node(GENERATE(8, 9));
+  node.guest(5, "web", "uuid-web", "Wheezy", "w!");
+  node.guest(6, "other", "uuid-other", "Wheezy", "w!");
+  for (const unsigned domain : {5U, 6U})
+    node.store.values[FakeNode::path(domain) / "physical-device"] = "93:1";
+  node.drbd.set_role(1, Role::Primary);
+  REQUIRE(remove(node, 5));
+  CHECK(node.drbd.role(1) == Role::Primary);
+  REQUIRE(remove(node, 6));
+  CHECK(node.drbd.role(1) == Role::Secondary);
+  CHECK(node.records.all.empty());
+}
+
+TEST_CASE("a rollback that fails at first still leaves a role that a person gave") {
+  FakeNode node(GENERATE(8, 9));
+  node.drbd.set_role(1, Role::Primary);
+  node.devices.without_node = {1};
+  node.drbd.before_status = [&] {
+    if (node.clock.elapsed() >= 5s)
+      node.drbd.takes = 40s;
+  };
+  CHECK_FALSE(add(node, 5));
+  node.drbd.before_status = nullptr;
+  node.drbd.takes = 0s;
+  REQUIRE(remove(node, 5));
+  CHECK(node.drbd.role(1) == Role::Primary);
+  CHECK(node.records.all.empty());
+}
+
+TEST_CASE("the claim of a killed add whose remove never came is forgotten with its directory") {
+  FakeNode node(GENERATE(8, 9));
+  node.records.all.push_back({.backend = FakeNode::path(4),
+                              .resource = "Wheezy",
+                              .volume = 0,
+                              .minor = 1,
+                              .phase = record::Phase::Promoting,
+                              .leave_role = false,
+                              .unanswered = false,
+                              .incoming = false,
+                              .domain = "old",
+                              .vm = "uuid-old"});
+  REQUIRE(add(node, 5));
+  CHECK(node.records.all.size() == 1);
 }

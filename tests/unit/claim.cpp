@@ -17,7 +17,8 @@ Claim some_claim() {
           .volume = 1,
           .minor = 11,
           .phase = Phase::Attached,
-          .was_primary = true,
+          .leave_role = true,
+          .unanswered = false,
           .incoming = false,
           .domain = "web",
           .vm = "1b4e28ba-2fa1-11d2-883f-0016d3cca427"};
@@ -29,7 +30,8 @@ void check_equal(const Claim& one, const Claim& other) {
   CHECK(one.volume == other.volume);
   CHECK(one.minor == other.minor);
   CHECK(one.phase == other.phase);
-  CHECK(one.was_primary == other.was_primary);
+  CHECK(one.leave_role == other.leave_role);
+  CHECK(one.unanswered == other.unanswered);
   CHECK(one.incoming == other.incoming);
   CHECK(one.domain == other.domain);
   CHECK(one.vm == other.vm);
@@ -47,7 +49,8 @@ Result<Claim> with(const char* key, const Json& value) {
 TEST_CASE("a claim is written and read again", "[record]") {
   Claim claim = some_claim();
   check_equal(*claim_from_json(to_json(claim)), claim);
-  claim.was_primary = false;
+  claim.leave_role = false;
+  claim.unanswered = true;
   claim.incoming = true;
   claim.minor = -1;
   for (const Phase phase : {Phase::Promoting, Phase::Attached, Phase::Released}) {

@@ -61,7 +61,6 @@ TEST_CASE("a node without any of it has no uses", "[device]") {
   const Root root;
   CHECK(root.host_uses(1).empty());
   CHECK(root.processes_holding(1).empty());
-  CHECK_FALSE(root.devices()->blkback_has(5, 51712));
 }
 
 TEST_CASE("mounts of the device are named", "[device]") {
@@ -135,17 +134,6 @@ TEST_CASE("processes that have the device open are named", "[device]") {
   CHECK(root.processes_holding(1) == Words{"qemu-system-i38 (pid 812)", "with blank (pid 813)"});
   CHECK(root.processes_holding(10) == Words{"other (pid 814)"});
   CHECK(root.processes_holding(2).empty());
-}
-
-TEST_CASE("blkback has a device while it has a physical_device in sysfs", "[device]") {
-  const Root root;
-  const std::string backend = "sys/bus/xen-backend/devices/vbd-5-51712/";
-  fs::create_directories(root / backend);
-  CHECK_FALSE(root.devices()->blkback_has(5, 51712));  // there, but closed
-  root.write(backend + "physical_device", "93:1\n");
-  CHECK(root.devices()->blkback_has(5, 51712));
-  CHECK_FALSE(root.devices()->blkback_has(5, 51728));
-  CHECK_FALSE(root.devices()->blkback_has(51, 712));
 }
 
 TEST_CASE("a minor that this node does not have has no device node", "[device]") {

@@ -7,19 +7,21 @@ using drbd::Disk;
 using drbd::Replication;
 using drbd::Role;
 
-FakeNode::FakeNode() {
-  drbd.state = {
-      .name = "Wheezy",
-      .role = Role::Secondary,
-      .suspended = false,
-      .volumes = {{.number = 0, .minor = 1, .disk = Disk::UpToDate, .role = Role::Secondary}},
-      .peers = {
-          {.name = "peer",
-           .node_id = std::nullopt,
-           .connection = Connection::Connected,
-           .role = Role::Secondary,
-           .volumes = {
-               {.number = 0, .replication = Replication::Established, .disk = Disk::UpToDate}}}}};
+FakeNode::FakeNode(int generation) {
+  drbd.by_resource = generation == 9;
+  const std::optional<Role> of_volume =
+      drbd.by_resource ? std::nullopt : std::optional(Role::Secondary);
+  drbd.state = {.name = "Wheezy",
+                .role = Role::Secondary,
+                .suspended = false,
+                .volumes = {{.number = 0, .minor = 1, .disk = Disk::UpToDate, .role = of_volume}},
+                .peers = {{.name = "peer",
+                           .node_id = std::nullopt,
+                           .connection = Connection::Connected,
+                           .role = Role::Secondary,
+                           .volumes = {{.number = 0,
+                                        .replication = Replication::Established,
+                                        .disk = Disk::UpToDate}}}}};
   drbd.in_force = {.resource = "Wheezy",
                    .connections = {{.peer = {},
                                     .node_id = std::nullopt,
@@ -54,6 +56,10 @@ void FakeNode::link_is_down() {
   peer().role = Role::Unknown;
   for (auto& volume : peer().volumes)
     volume = {.number = volume.number, .replication = Replication::Off, .disk = Disk::Unknown};
+}
+
+void FakeNode::link_is_up() {
+  peer() = FakeNode().peer();
 }
 
 std::string FakeNode::value(unsigned domain, const std::string& key, unsigned device) {

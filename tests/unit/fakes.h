@@ -92,8 +92,8 @@ class FakeStore : public xenstore::Store {
   std::function<void()> before_transaction;
 };
 
-/// A DRBD 8.4 that keeps its own rules about roles: by minor, one Primary unless two are allowed,
-/// no demotion of what is open.
+/// A DRBD that keeps its own rules about roles: by minor on 8.4 and by resource on 9, one Primary
+/// unless two are allowed, no demotion of what is open.
 class FakeDrbd : public drbd::Drbd {
  public:
   explicit FakeDrbd(FakeClock& clock) : clock_(clock) {}
@@ -118,8 +118,12 @@ class FakeDrbd : public drbd::Drbd {
   }
 
   Result<drbd::Answer> promote(const drbd::Resource& /*resource*/, const drbd::Volume& volume,
-                               Duration /*limit*/) override {
+                               Duration limit) override {
     calls.push_back("primary " + std::to_string(volume.minor));
+    if (promotion_hangs) {
+      clock_.wait(limit);
+      return failure("`drbdsetup primary` hangs in the kernel", ETIMEDOUT);
+    }
     if (during_promotion)
       during_promotion();
     if (!promotions.empty()) {
@@ -138,9 +142,15 @@ class FakeDrbd : public drbd::Drbd {
   }
 
   Result<drbd::Answer> demote(const drbd::Resource& /*resource*/, const drbd::Volume& volume,
-                              Duration /*limit*/) override {
+                              Duration limit) override {
     calls.push_back("secondary " + std::to_string(volume.minor));
-    if (open.contains(volume.minor))
+    if (demotion_hangs) {
+      clock_.wait(limit);
+      return failure("`drbdsetup secondary` hangs in the kernel", ETIMEDOUT);
+    }
+    const bool held = std::any_of(open.begin(), open.end(),
+                                  [&](int minor) { return by_resource || minor == volume.minor; });
+    if (held)
       return refusal(drbd::code::held_open, "Device is held open by someone");
     set_role(volume.minor, drbd::Role::Secondary);
     return drbd::Answer{};
@@ -159,13 +169,15 @@ class FakeDrbd : public drbd::Drbd {
   drbd::Role role(int minor) const {
     for (const drbd::Volume& volume : state.volumes)
       if (volume.minor == minor)
-        return volume.role.value_or(drbd::Role::Unknown);
+        return volume.role.value_or(state.role);
     return drbd::Role::Unknown;
   }
 
   void set_role(int minor, drbd::Role role) {
-    state.role = drbd::Role::Secondary;
+    state.role = by_resource ? role : drbd::Role::Secondary;
     for (drbd::Volume& volume : state.volumes) {
+      if (by_resource)
+        continue;
       if (volume.minor == minor)
         volume.role = role;
       if (volume.role == drbd::Role::Primary)
@@ -179,6 +191,9 @@ class FakeDrbd : public drbd::Drbd {
 
   drbd::Resource state;
   drbd::Settings in_force;
+  bool by_resource = false;  ///< DRBD 9
+  bool promotion_hangs = false;
+  bool demotion_hangs = false;
   Duration takes{0};                     ///< a look at the state
   std::set<int> open;                    ///< minors that somebody has open
   std::vector<drbd::Answer> promotions;  ///< answers to the next promotions, before its own rules
@@ -199,14 +214,10 @@ class FakeDevices : public device::Devices {
   }
   std::vector<std::string> host_uses(int minor) override { return uses[minor]; }
   std::vector<std::string> processes_holding(int minor) override { return processes[minor]; }
-  bool blkback_has(unsigned frontend, unsigned device) override {
-    return blkback.contains({frontend, device});
-  }
 
   std::set<int> without_node;
   std::map<int, std::vector<std::string>> uses;
   std::map<int, std::vector<std::string>> processes;
-  std::set<std::pair<unsigned, unsigned>> blkback;
 };
 
 class FakeRecords : public record::Records {
@@ -293,7 +304,8 @@ struct FakeNode {
                      .is_below_migrate_receive = [this] { return below_migrate_receive; },
                      .random = std::minstd_rand(1)};
 
-  FakeNode();
+  /// `generation`: DRBD 8.4 or 9.
+  explicit FakeNode(int generation = 8);
 
   static xenstore::BackendPath path(unsigned domain, unsigned device = xvda) {
     return {"vbd", domain, device};
@@ -309,6 +321,7 @@ struct FakeNode {
   drbd::Peer& peer() { return drbd.state.peers.front(); }
   void peer_is(drbd::Role role) { peer().role = role; }
   void link_is_down();
+  void link_is_up();
   std::string value(unsigned domain, const std::string& key, unsigned device = xvda);
 
   static constexpr unsigned xvda = 51712;
