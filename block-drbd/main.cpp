@@ -13,6 +13,7 @@
 #include "process/ancestry.h"
 #include "process/interruption.h"
 #include "process/processes.h"
+#include "spec/disk_spec.h"
 #include "version.h"
 
 namespace {
@@ -73,6 +74,18 @@ Result<void> run(Verb verb, const std::string& xenbus_path, Report& report, int 
   return verb == Verb::Add ? hotplug::add(host, *path) : hotplug::remove(host, *path);
 }
 
+/// Nothing here throws for a failure that is expected; no memory, and the like, still shall be
+/// told.
+Result<void> run_safely(Verb verb, const std::string& xenbus_path, Report& report,
+                        int interruption) {
+  try {
+    return run(verb, xenbus_path, report, interruption);
+  } catch (const std::exception& error) {
+    return failure("backend " + printable(xenbus_path) + ": " + error.what() +
+                   ". Look at `drbdadm status`: a resource of this guest may have the wrong role");
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -88,8 +101,8 @@ int main(int argc, char** argv) {
   }
   const auto report = stderr_and_syslog();
   const char* xenbus_path = std::getenv("XENBUS_PATH");
-  const auto done =
-      run(*verb, xenbus_path == nullptr ? "" : xenbus_path, *report, process::catch_signals());
+  const auto done = run_safely(*verb, xenbus_path == nullptr ? "" : xenbus_path, *report,
+                               process::catch_signals());
   if (!done) {
     report->tell(Severity::Failure, done.error().message);
     return failed;

@@ -470,7 +470,10 @@ Result<void> add(Host& host, const xenstore::BackendPath& path, Duration limit) 
   const std::string& resource = attaching.resource();
   if (message.find(resource) == std::string::npos)
     message = "DRBD resource " + resource + " cannot be attached: " + message;
-  if (attaching.has_claimed())
+  // A device that is there by now was attached by another run of ours for the same disk.
+  const auto backend = xenstore::read_backend(host.store, path);
+  const bool attached_by_another = backend && *backend && !(*backend)->physical_device.empty();
+  if (attaching.has_claimed() && !attached_by_another)
     if (const auto released = release(host, path, resource, false, budget); !released)
       message += ". " + released.error().message;
   publish_failure(host.store, host.report, path, message);

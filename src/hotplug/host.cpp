@@ -30,15 +30,28 @@ Result<std::unique_ptr<record::Lock>> lock_resource(Host& host, const std::strin
                                                     const Budget& budget) {
   Duration pause{5};
   constexpr Duration longest_pause{100};
+  constexpr Duration quiet_for = std::chrono::seconds(1);
+  const TimePoint begin = host.clock.now();
+  bool said = false;
   for (;;) {
     auto lock = host.records.try_lock(resource);
     if (!lock || *lock)
       return lock;
-    if (!budget.allows_another_turn() || !host.clock.wait(budget.left(pause)))
+    if (!budget.allows_another_turn())
       return failure("DRBD resource " + resource +
                          ": another block-drbd on this node is at work on it and did not finish. "
                          "Look with `ps ax | grep block-drbd` what it is doing, then try again",
                      ETIMEDOUT);
+    if (!host.clock.wait(budget.left(pause)))
+      return failure(
+          "DRBD resource " + resource +
+              ": this program was asked to end while another block-drbd was at work on it",
+          EINTR);
+    if (!said && host.clock.now() - begin >= quiet_for) {
+      host.report.tell(Severity::Notice,
+                       "DRBD resource " + resource + ": waiting for another block-drbd to finish");
+      said = true;
+    }
     pause = std::min(pause * 2, longest_pause);
   }
 }

@@ -335,6 +335,14 @@ TEST_CASE("readers beside readers") {
   CHECK(says(add(node, 7), "already in use"));
 }
 
+TEST_CASE("a writer is one in every spelling") {
+  FakeNode node(GENERATE(8, 9));
+  node.guest(5, "web", "uuid-web", "Wheezy", "rw");
+  node.guest(6, "other", "uuid-other", "Wheezy", "r");
+  REQUIRE(add(node, 5));
+  CHECK(says(add(node, 6), "already in use"));
+}
+
 TEST_CASE("two volumes of one resource, added and removed in parallel") {
   FakeNode node(GENERATE(8, 9));
   second_volume(node);
@@ -625,7 +633,9 @@ TEST_CASE("the device is still open at remove") {
   SECTION("the same on a node so slow that the time is over in the middle of a look") {
     node.drbd.takes = 700ms;
     node.devices.processes[1] = {"dd (pid 812)"};
-    CHECK(says(remove(node, 5), "dd (pid 812)"));
+    const auto result = remove(node, 5);
+    CHECK(says(result, "dd (pid 812)"));
+    CHECK_FALSE(says(result, "was stopped"));
     CHECK(node.clock.elapsed() < 36s);
   }
   SECTION("a mount stays: no use waiting for it") {
@@ -650,6 +660,7 @@ TEST_CASE("the device is still open at remove") {
   }
   SECTION("the demotion hangs") {
     node.drbd.demotion_hangs = true;
+    node.drbd.takes = 200ms;
     CHECK(says(remove(node, 5), "still Primary"));
     CHECK(node.clock.elapsed() < 36s);
   }
@@ -762,13 +773,61 @@ TEST_CASE("udev runs add twice at the same time: one attaches, the other finds i
   CHECK(node.records.all.front().phase == record::Phase::Attached);
 }
 
+TEST_CASE("udev runs add twice, and the first is asked to end: what the second attached stays") {
+  FakeNode node(GENERATE(8, 9));
+  node.records.xen_locked = true;
+  node.clock.at(10ms, [&] {
+    node.records.xen_locked = false;
+    REQUIRE(add(node, 5));
+    node.clock.asked_to_end = true;
+  });
+  CHECK(says(add(node, 5), "asked to end"));
+  CHECK(node.drbd.role(1) == Role::Primary);
+  CHECK(node.value(5, "hotplug-status") == "connected");
+  CHECK(node.records.all.size() == 1);
+}
+
+TEST_CASE("a wait for another block-drbd is told") {
+  FakeNode node(GENERATE(8, 9));
+  node.records.resource_locked = true;
+  SECTION("and ends") {
+    node.clock.at(2s, [&] { node.records.resource_locked = false; });
+    REQUIRE(add(node, 5));
+    CHECK(node.report.said.size() == 1);
+  }
+  SECTION("and is given up when we are asked to end") {
+    node.clock.at(2s, [&] { node.clock.asked_to_end = true; });
+    CHECK(says(add(node, 5), "asked to end"));
+    CHECK(node.clock.elapsed() < 3s);
+  }
+}
+
 TEST_CASE("8.4: another volume is still Primary on the peer: it is about to leave") {
   FakeNode node(8);
   node.peer_is(Role::Primary);
   node.drbd.promotions = {FakeDrbd::refusal(drbd::code::other_volume_primary_on_peer,
                                             "Other vol primary on peer not allowed by config")};
-  node.clock.at(100ms, [&] { node.peer_is(Role::Secondary); });
-  REQUIRE(add(node, 5));
+  SECTION("soon") {
+    node.clock.at(100ms, [&] { node.peer_is(Role::Secondary); });
+    REQUIRE(add(node, 5));
+  }
+  SECTION("after longer than a refusal is waited for that is not about the peer") {
+    node.drbd.promotions.assign(60, node.drbd.promotions.front());
+    node.clock.at(12s, [&] {
+      node.peer_is(Role::Secondary);
+      node.drbd.promotions.clear();
+    });
+    REQUIRE(add(node, 5));
+  }
+}
+
+TEST_CASE("8.4: -20 at a hand-over: the configuration does not allow it") {
+  FakeNode node(8);
+  incoming(node);
+  node.drbd.promotions = {FakeDrbd::refusal(drbd::code::other_volume_primary_on_peer,
+                                            "Other vol primary on peer not allowed by config")};
+  CHECK(says(add(node, 5), "allow-two-primaries yes;"));
+  CHECK(node.clock.elapsed() == 0s);
 }
 
 TEST_CASE("disks that the shell script attached, removed in parallel") {
