@@ -60,9 +60,10 @@ class StderrAndSyslog final : public Report {
     const std::time_t now = std::time(nullptr);
     std::tm local{};
     ::localtime_r(&now, &local);
-    std::strftime(when.data(), when.size(), "%b %e %T", &local);
-    const std::string line = '<' + std::to_string(LOG_DAEMON | priority) + '>' + when.data() +
-                             " block-drbd[" + std::to_string(::getpid()) + "]: " + text;
+    const std::size_t size = std::strftime(when.data(), when.size(), "%b %e %T", &local);
+    const std::string line = '<' + std::to_string(LOG_DAEMON | priority) + '>' +
+                             std::string(when.data(), size) + " block-drbd[" +
+                             std::to_string(::getpid()) + "]: " + text;
     static_cast<void>(!::sendto(socket.get(), line.data(), line.size(), MSG_DONTWAIT | MSG_NOSIGNAL,
                                 reinterpret_cast<const sockaddr*>(&address), sizeof address));
   }

@@ -10,8 +10,6 @@ namespace block_drbd::drbd {
 
 namespace {
 
-using process::Output;
-
 /// The text of /proc/drbd; empty without DRBD in the kernel.
 Result<std::string> text_of(const std::string& proc_drbd) {
   auto text = read_file(proc_drbd);

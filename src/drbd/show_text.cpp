@@ -123,13 +123,11 @@ class ShowReader {
       connection().node_id = number_from(word(1));
       return connection().node_id.has_value();
     }
-    if (section_ == "/resource/connection/path" && name == "_this_host")
+    const std::string place = section_ + '/' + std::string(name);
+    if (place == "/resource/connection/path/_this_host" || place == "/resource/_this_host/address")
       connection().local_address = address();
-    else if (section_ == "/resource/connection/path" && name == "_remote_host")
-      connection().peer_address = address();
-    else if (section_ == "/resource/_this_host" && name == "address")
-      connection().local_address = address();
-    else if (section_ == "/resource/_remote_host" && name == "address")
+    else if (place == "/resource/connection/path/_remote_host" ||
+             place == "/resource/_remote_host/address")
       connection().peer_address = address();
     else if (section_ == "/resource/options" && name == "quorum")
       settings_.quorum = word(1);

@@ -76,7 +76,7 @@ class Release {
     if (!lock)
       return failure(lock.error());
     trouble_.clear();
-    const auto turn = take_turn(first);
+    auto turn = take_turn(first);
     if (!turn) {
       trouble_.push_back(turn.error().message);
       return Turn::Again;

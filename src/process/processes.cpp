@@ -1,13 +1,13 @@
 #include "process/processes.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <optional>
 
@@ -59,7 +59,7 @@ struct Start {
     if (::getppid() != parent)
       ::_exit(128 + SIGKILL);
     ::close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
-    ::signal(SIGPIPE, SIG_DFL);  // we ignore it, and that would be inherited
+    static_cast<void>(::signal(SIGPIPE, SIG_DFL));  // ours, to ignore it, would be inherited
     return {};
   }
 };
@@ -117,7 +117,8 @@ class BoostProcesses final : public Processes {
  private:
   std::optional<std::string> find(const std::string& name) const {
     for (const std::string& directory : directories_) {
-      std::string path = directory + '/' + name;
+      std::string path = directory;
+      path.append("/").append(name);
       if (::access(path.c_str(), X_OK) == 0)
         return path;
     }

@@ -29,7 +29,10 @@ TEST_CASE_METHOD(Lab, "the device is held open for some seconds - the role is gi
   REQUIRE(holder.runs());
   holder.killed();
 
-  REQUIRE(destroy.ends().output == "");
+  const Typed destroyed = destroy.ends();
+  REQUIRE(destroyed.status == 0);
+  REQUIRE_THAT(destroyed.output, ContainsSubstring("trying to make it Secondary again"));
+  REQUIRE_THAT(destroyed.output, !ContainsSubstring("still Primary"));
   REQUIRE(node1.role("Wheezy") == "Secondary");
   node1.left_nothing("Wheezy");
   records_are_whole("wheezy", disk_of_wheezy);
