@@ -123,11 +123,13 @@ class ShowReader {
       connection().node_id = number_from(word(1));
       return connection().node_id.has_value();
     }
-    const std::string place = section_ + '/' + std::string(name);
-    if (place == "/resource/connection/path/_this_host" || place == "/resource/_this_host/address")
+    const bool own_end = (section_ == "/resource/connection/path" && name == "_this_host") ||
+                         (section_ == "/resource/_this_host" && name == "address");
+    const bool peers_end = (section_ == "/resource/connection/path" && name == "_remote_host") ||
+                           (section_ == "/resource/_remote_host" && name == "address");
+    if (own_end)
       connection().local_address = address();
-    else if (place == "/resource/connection/path/_remote_host" ||
-             place == "/resource/_remote_host/address")
+    else if (peers_end)
       connection().peer_address = address();
     else if (section_ == "/resource/options" && name == "quorum")
       settings_.quorum = word(1);
