@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <syslog.h>
 #include <unistd.h>
@@ -40,8 +41,12 @@ class StderrAndSyslog final : public Report {
     if (::send(STDERR_FILENO, text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 ||
         errno != ENOTSOCK)
       return;
-    const Fd again(
-        ::open("/proc/self/fd/2", O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+    // A file never blocks, and opened anew it would not move on the place where others write next.
+    struct stat status {};
+    const bool is_file = ::fstat(STDERR_FILENO, &status) == 0 && S_ISREG(status.st_mode);
+    const Fd again(is_file ? -1
+                           : ::open("/proc/self/fd/2",
+                                    O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
     // Somebody else's cannot be opened anew, as under sudo; room for one byte must do then.
     pollfd room{.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
     const bool has_room = ::poll(&room, 1, 0) == 1 && (room.revents & POLLOUT) != 0;

@@ -78,6 +78,18 @@ TEST_CASE("stderr's flags are the toolstack's, too, and stay as they are", "[rep
   CHECK(::fcntl(pipe.write_end.get(), F_GETFL) == before);
 }
 
+TEST_CASE("what others write to the same file comes after, not over it", "[report]") {
+  const TempDir directory;
+  const std::string path = directory / "log";
+  const Fd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  REQUIRE(::write(file.get(), "before\n", 7) == 7);
+  CHECK(report(file, Severity::Failure, "failed") == 0);
+  REQUIRE(::write(file.get(), "after\n", 6) == 6);
+  std::array<char, 128> text{};
+  REQUIRE(::pread(file.get(), text.data(), text.size() - 1, 0) > 0);
+  CHECK(std::string(text.data()) == "before\nblock-drbd: failed\nafter\n");
+}
+
 TEST_CASE("a stalled terminal does not stop us", "[report]") {
   const Fd other_end(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
   REQUIRE(other_end);
