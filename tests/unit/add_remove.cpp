@@ -36,6 +36,21 @@ void require_nothing_left_behind(FakeNode& node, unsigned domain) {
   CHECK_FALSE(node.records.xen_locked);
 }
 
+/// What an earlier run left in the records.
+void remembers(FakeNode& node, unsigned domain, const std::string& resource, int minor,
+               record::Phase phase) {
+  node.records.all.push_back({.backend = FakeNode::path(domain),
+                              .resource = resource,
+                              .volume = 0,
+                              .minor = minor,
+                              .phase = phase,
+                              .leave_role = false,
+                              .unanswered = false,
+                              .incoming = false,
+                              .domain = "earlier",
+                              .vm = "uuid-earlier"});
+}
+
 void allow_two_primaries(FakeNode& node) {
   node.drbd.in_force.connections.front().two_primaries = true;
 }
@@ -587,16 +602,7 @@ TEST_CASE("add ends before libxl would kill it, whatever it waits for") {
 TEST_CASE("an add that was killed is cleaned up by libxl's remove") {
   FakeNode node(GENERATE(8, 9));
   node.drbd.set_role(1, Role::Primary);
-  node.records.all.push_back({.backend = FakeNode::path(5),
-                              .resource = "Wheezy",
-                              .volume = 0,
-                              .minor = 1,
-                              .phase = record::Phase::Promoting,
-                              .leave_role = false,
-                              .unanswered = false,
-                              .incoming = false,
-                              .domain = "web",
-                              .vm = "uuid-web"});
+  remembers(node, 5, "Wheezy", 1, record::Phase::Promoting);
   REQUIRE(remove(node, 5));
   CHECK(node.drbd.role(1) == Role::Secondary);
   CHECK(node.records.all.empty());
@@ -714,16 +720,7 @@ TEST_CASE("remove of a resource that is down forgets the claim") {
 
 TEST_CASE("a path that served another resource before") {
   FakeNode node(GENERATE(8, 9));
-  node.records.all.push_back({.backend = FakeNode::path(5),
-                              .resource = "Jessie",
-                              .volume = 0,
-                              .minor = 2,
-                              .phase = record::Phase::Attached,
-                              .leave_role = false,
-                              .unanswered = false,
-                              .incoming = false,
-                              .domain = "old",
-                              .vm = "uuid-old"});
+  remembers(node, 5, "Jessie", 2, record::Phase::Attached);
   REQUIRE(add(node, 5));
   REQUIRE(remove(node, 5));
   CHECK(node.drbd.role(1) == Role::Secondary);
@@ -862,16 +859,7 @@ TEST_CASE("a rollback that fails at first still leaves a role that a person gave
 
 TEST_CASE("the claim of a killed add whose remove never came is forgotten with its directory") {
   FakeNode node(GENERATE(8, 9));
-  node.records.all.push_back({.backend = FakeNode::path(4),
-                              .resource = "Wheezy",
-                              .volume = 0,
-                              .minor = 1,
-                              .phase = record::Phase::Promoting,
-                              .leave_role = false,
-                              .unanswered = false,
-                              .incoming = false,
-                              .domain = "old",
-                              .vm = "uuid-old"});
+  remembers(node, 4, "Wheezy", 1, record::Phase::Promoting);
   REQUIRE(add(node, 5));
   CHECK(node.records.all.size() == 1);
 }
