@@ -1,6 +1,7 @@
 // DRBD on this node, as far as a block script moves it.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "clock.h"
@@ -11,6 +12,17 @@
 #include "result.h"
 
 namespace block_drbd::drbd {
+
+/// What happens to one resource, from the moment that this was made.
+class Watch {
+ public:
+  virtual ~Watch() = default;
+
+  /// Waits until DRBD says that something about the resource changed since the last call, at most
+  /// `limit`. A change that is reported may be one of no interest; where DRBD's events end (the
+  /// resource went down), the wait lasts until the limit.
+  virtual void wait(Duration limit) = 0;
+};
 
 class Drbd {
  public:
@@ -30,6 +42,20 @@ class Drbd {
 
   /// Makes the volume Secondary (8.4: the volume alone; 9: its resource).
   virtual Result<Answer> demote(const Resource& resource, const Volume& volume, Duration limit) = 0;
+
+  /// Allows or forbids two primaries on the connection to one peer, for as long as the connection
+  /// is configured. While it is connected DRBD carries the setting to the peer. Refused with
+  /// `both_primary` while both nodes are Primary, with `connection_unknown` where 8.4 is
+  /// StandAlone.
+  virtual Result<Answer> set_two_primaries(const Resource& resource,
+                                           const ConnectionSettings& connection, bool allowed,
+                                           Duration limit) = 0;
+
+  /// Whether the configuration file allows two primaries, on any connection of the resource. Asks
+  /// drbdadm, which may be slow, and fails on any broken file: for the keeper only.
+  virtual Result<bool> configured_two_primaries(const std::string& resource, Duration limit) = 0;
+
+  virtual Result<std::unique_ptr<Watch>> watch(const std::string& resource) = 0;
 
   /// For a resource that the kernel does not have: what is the matter and what to do, in sentences.
   /// Asks drbdadm, which may be slow: only on the way to a failure.

@@ -11,6 +11,13 @@ bool Settings::two_primaries_anywhere() const {
                      [](const ConnectionSettings& each) { return each.two_primaries; });
 }
 
+const ConnectionSettings* Settings::connection_to(std::optional<int> node_id) const {
+  const auto found =
+      std::find_if(connections.begin(), connections.end(),
+                   [&](const ConnectionSettings& each) { return each.node_id == node_id; });
+  return found == connections.end() ? nullptr : &*found;
+}
+
 bool set_net_option(ConnectionSettings& connection, std::string_view name, std::string_view value) {
   if (name == "allow-two-primaries") {
     connection.two_primaries = value == "yes";

@@ -21,6 +21,8 @@ struct Host {
   Clock& clock;
   Report& report;
   std::function<bool()> is_below_migrate_receive;
+  /// Leaves a process behind that runs `keep` (hotplug/keeper.h) for the resource.
+  std::function<Result<void>(const std::string& resource)> start_keeper;
   std::minstd_rand random;
 };
 

@@ -21,7 +21,8 @@ struct Claim {
   xenstore::BackendPath backend;
   std::string resource;
   int volume = 0;
-  int minor = -1;  ///< -1: all volumes; the disk was attached by the shell script, which promotes all
+  int minor =
+      -1;  ///< -1: all volumes; the disk was attached by the shell script, which promotes all
   Phase phase = Phase::Promoting;
   /// The volume was Primary before by somebody else's hand, and this disk was never attached: the
   /// role is not ours to give back.

@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "record/claim.h"
+#include "record/held.h"
+#include "record/window.h"
 #include "result.h"
 
 namespace block_drbd::record {
@@ -30,6 +32,20 @@ class Records {
   /// error that names the file; those of other resources and backends do not matter.
   virtual Result<std::vector<Claim>> claims_on(const std::string& resource) = 0;
   virtual Result<std::vector<Claim>> claims_of(const xenstore::BackendPath& backend) = 0;
+
+  /// The window of a resource; one that cannot be read is an error that names the file.
+  virtual Result<void> write(const Window& window) = 0;
+  virtual Result<void> remove_window(const std::string& resource) = 0;
+  virtual Result<std::optional<Window>> window_of(const std::string& resource) = 0;
+
+  /// Writing replaces what was there for the same resource, or peer.
+  virtual Result<void> write(const Held& held) = 0;
+  virtual Result<std::optional<Held>> held(const std::string& resource) = 0;
+  virtual Result<void> write(const Outage& outage) = 0;
+  virtual Result<std::optional<Outage>> outage(const std::string& peer) = 0;
+
+  /// The lock that the keeper of a resource has as long as it lives; nothing when there is one.
+  virtual Result<std::unique_ptr<Lock>> try_lock_keeper(const std::string& resource) = 0;
 
   /// The lock of one resource on this node; nothing when another process has it. It ends with its
   /// holder, however that ends.

@@ -1,6 +1,7 @@
 // The disk as the guest's configuration names it: `drbd:Wheezy`, `Wheezy/1`.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -10,7 +11,7 @@ namespace block_drbd {
 
 struct DiskSpec {
   std::string resource;
-  int volume = 0;
+  std::optional<int> volume;  ///< absent: the resource's only one
 };
 
 /// Reads `[drbd:]RESOURCE[/VOLUME]`; blanks around it are passed over (`target=` in a disk line

@@ -1,0 +1,20 @@
+// `block-drbd keep`: finishes what add and remove may not wait for, on one resource.
+#pragma once
+
+#include <string>
+
+#include "hotplug/host.h"
+
+namespace block_drbd::hotplug {
+
+/// Closes the window of a hand-over, and gives back a role that `remove` could not, following
+/// DRBD's events. Returns when nothing is left to do, and at once when the resource has a keeper.
+///
+/// Whoever writes a window, or leaves a role behind, does so under the resource's lock and starts a
+/// keeper after it. A keeper ends under that lock, so none ends with such work unseen.
+Result<void> keep(Host& host, const std::string& resource);
+
+/// Whether there is something for a keeper to do on the resource.
+Result<bool> needs_keeper(Host& host, const std::string& resource);
+
+}  // namespace block_drbd::hotplug
