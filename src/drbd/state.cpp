@@ -115,4 +115,9 @@ bool is_settled(const Peer& peer) {
   return peer.connection == Connection::Connected && peer.role != Role::Unknown && replicating;
 }
 
+bool sees_every_peer(const Resource& resource) {
+  return !resource.peers.empty() &&
+         std::all_of(resource.peers.begin(), resource.peers.end(), is_settled);
+}
+
 }  // namespace block_drbd::drbd

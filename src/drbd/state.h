@@ -114,4 +114,7 @@ struct Resource {
 /// in progress as Connected, so a known role and a replication that runs are asked for too.
 bool is_settled(const Peer& peer);
 
+/// DRBD 8.4 lists no peer at all on a resource that is StandAlone: nobody can be seen then.
+bool sees_every_peer(const Resource& resource);
+
 }  // namespace block_drbd::drbd

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <map>
 
+#include "hotplug/hand_over.h"
 #include "hotplug/publish.h"
 #include "hotplug/release.h"
 #include "hotplug/survey.h"
@@ -29,12 +30,17 @@ constexpr Duration patience_for_node = std::chrono::seconds(5);
 constexpr Duration patience_for_xen_lock = std::chrono::seconds(10);
 constexpr Duration patience_for_close = std::chrono::seconds(10);
 constexpr Duration patience_for_refusal = std::chrono::seconds(10);
+constexpr Duration patience_for_window = std::chrono::seconds(10);
+/// `drbdadm adjust`, typed in the wrong moment, closes a window.
+constexpr int most_windows = 5;
+/// As long as one peer stays away, its absence is waited for once.
+constexpr Duration outage_lasts = std::chrono::minutes(2);
 /// Two nodes that stepped back from each other must not meet again.
 constexpr unsigned shortest_step_back = 100;
 constexpr unsigned longest_step_back = 1500;
 
 /// What a turn waits for. Each has its own patience, counted from the first time.
-enum class Awaited { Peer, Link, Data, Refusal, Close, Node, XenLock };
+enum class Awaited { Peer, Link, Data, Refusal, Window, Close, Node, XenLock };
 
 /// The end of one turn under the lock: the disk is attached, or a pause and another turn.
 struct Turn {
@@ -53,6 +59,11 @@ std::string list_of_volumes(const drbd::Resource& resource) {
   for (const drbd::Volume& volume : resource.volumes)
     list += (list.empty() ? "" : ", ") + std::to_string(volume.number);
   return list.empty() ? "none" : list;
+}
+
+/// "ipv4:10.0.0.2" of "ipv4:10.0.0.2:7789": all resources shared with one node have it in common.
+std::string host_of(const std::string& address) {
+  return address.substr(0, address.rfind(':'));
 }
 
 bool any_peer_is_primary(const drbd::Resource& resource) {
@@ -91,6 +102,7 @@ class Attaching {
 
   /// Empty until the disk spec was understood.
   const std::string& resource() const { return request_.resource; }
+  bool is_hand_over() const { return request_.purpose == Purpose::Incoming; }
   /// Whether there is something to roll back.
   bool has_claimed() const { return claim_.has_value(); }
 
@@ -113,7 +125,7 @@ class Attaching {
     if (!spec)
       return failure(spec.error());
     request_.resource = std::move(spec->resource);
-    request_.volume = spec->volume;
+    volume_ = spec->volume;
     request_.access = policy::access_from(backend->mode);
     auto domain = xenstore::read_domain(host_.store, path_.frontend());
     if (!domain)
@@ -163,12 +175,14 @@ class Attaching {
       return seen.error().code == ENOENT
                  ? failure(host_.drbd.why_not_up(request_.resource, budget_.left(status_limit)))
                  : failure(seen.error());
-    const drbd::Volume* volume = seen->resource.volume(request_.volume);
+    const drbd::Volume* volume = requested_volume(seen->resource);
     if (volume == nullptr || volume->minor < 0)
-      return failure("DRBD resource " + request_.resource + " has no volume " +
-                     std::to_string(request_.volume) +
+      return failure("DRBD resource " + request_.resource +
+                     (volume_ ? " has no volume " + std::to_string(*volume_)
+                              : " does not have just one volume") +
                      " on this node (it has: " + list_of_volumes(seen->resource) +
                      "). Write drbd:" + request_.resource + "/VOLUME in the guest's disk line");
+    request_.volume = volume->number;
     request_.physical_device = device::physical_device(volume->minor);
     if (auto forgotten = forget_abandoned(*seen); !forgotten)
       return failure(forgotten.error());
@@ -194,6 +208,12 @@ class Attaching {
         break;
     }
     return promote(*decision, *seen, *volume);
+  }
+
+  const drbd::Volume* requested_volume(const drbd::Resource& resource) const {
+    if (volume_)
+      return resource.volume(*volume_);
+    return resource.volumes.size() == 1 ? &resource.volumes.front() : nullptr;
   }
 
   /// An `add` that was killed, and whose `remove` never came, leaves its claim.
@@ -228,6 +248,7 @@ class Attaching {
     policy::Situation situation{.resource = seen.resource,
                                 .users = {},
                                 .primary_by_person = is_primary_by_person(seen),
+                                .held = false,
                                 .settings = {},
                                 .waited_for_peer = waited(Awaited::Peer),
                                 .waited_for_link = waited(Awaited::Link),
@@ -250,7 +271,40 @@ class Attaching {
         return failure(settings.error());
       situation.settings = std::move(*settings);
     }
+    if (request_.purpose == Purpose::Start && !drbd::sees_every_peer(seen.resource))
+      if (auto remembered = remember_absence(situation); !remembered)
+        return failure(remembered.error());
     return policy::decide(request_, situation);
+  }
+
+  /// What earlier runs left about the time since a peer cannot be seen.
+  Result<void> remember_absence(policy::Situation& situation) {
+    const auto held = host_.records.held(request_.resource);
+    if (!held)
+      return failure(held.error());
+    situation.held = *held && !domain_.vm.empty() && (*held)->vm == domain_.vm &&
+                     host_.clock.now() < (*held)->until;
+
+    bool all_known = true;
+    for (const drbd::Peer& peer : situation.resource.peers) {
+      const auto* connection = situation.settings->connection_to(peer.node_id);
+      if (drbd::is_settled(peer) || connection == nullptr)
+        continue;
+      const record::Outage outage{.peer = host_of(connection->peer_address),
+                                  .until = host_.clock.now() + outage_lasts};
+      const auto known = host_.records.outage(outage.peer);
+      if (!known)
+        return failure(known.error());
+      const bool waited_for = situation.waited_for_link >= policy::patience_for_link;
+      const bool absent = *known && host_.clock.now() < (*known)->until;
+      if (absent || waited_for)
+        if (auto written = host_.records.write(outage); !written)
+          return written;
+      all_known = all_known && absent;
+    }
+    if (all_known)
+      situation.waited_for_link = policy::patience_for_link;
+    return {};
   }
 
   Result<Turn> promote(const Decision& decision, const Survey& seen, const drbd::Volume& volume) {
@@ -264,6 +318,13 @@ class Attaching {
         return failure(closed.error());
       if (!*closed)
         return wait_for_close();
+    }
+    if (decision.action == Action::HandOver) {
+      const auto window = open_window(host_, seen.resource, request_, path_, budget_);
+      if (!window)
+        return failure(window.error());
+      if (!window->open)
+        return wait_for_window(window->because);
     }
     if (decision.action != Action::Share || before != Role::Primary) {
       const auto answer = host_.drbd.promote(seen.resource, volume, budget_.left());
@@ -302,6 +363,15 @@ class Attaching {
                    request_.resource + "` for suspended I/O");
   }
 
+  Result<Turn> wait_for_window(const std::string& because) {
+    if (waited(Awaited::Window) < patience_for_window)
+      return wait_for(Awaited::Window, because);
+    return failure("the migration of DRBD resource " + request_.resource +
+                   " cannot be taken over: " + because +
+                   ". The guest goes on at its source. See `drbdadm status " + request_.resource +
+                   "` on all nodes, then migrate again");
+  }
+
   /// DRBD did not answer, and the promotion may still take effect: the claim says so to whoever
   /// releases the resource.
   Result<Turn> promotion_unanswered(const Error& error) {
@@ -316,6 +386,8 @@ class Attaching {
     const bool hand_over = decision.action == Action::HandOver;
     if (decision.action == Action::TryToPromote && policy::peer_is_primary(answer))
       return again_after(pause_for_drbd);
+    if (hand_over && policy::peer_is_primary(answer) && ++windows_ < most_windows)
+      return again_after(pause_for_node);
     const bool final_for_hand_over = hand_over && policy::peer_is_primary(answer);
     if (policy::promotion_may_pass(answer) && !final_for_hand_over &&
         waited(Awaited::Refusal) < patience_for_refusal)
@@ -450,8 +522,10 @@ class Attaching {
   xenstore::BackendPath path_;
   Budget budget_;
   policy::Request request_;
+  std::optional<int> volume_;  ///< as the disk line names it
   xenstore::Domain domain_;
   std::optional<Claim> claim_;
+  int windows_ = 0;  ///< that were closed again before the promotion
   bool promoted_ = false;
   std::map<Awaited, TimePoint> since_;
   std::string waiting_for_;
@@ -463,8 +537,11 @@ Result<void> add(Host& host, const xenstore::BackendPath& path, Duration limit) 
   const Budget budget(host.clock, limit);
   Attaching attaching(host, path, budget.less(rollback_reserve));
   const auto attached = attaching.run();
-  if (attached)
+  if (attached) {
+    if (!attaching.is_hand_over())
+      look_after_window(host, attaching.resource());
     return {};
+  }
   host.clock.acknowledge();
   std::string message = attached.error().message;
   const std::string& resource = attaching.resource();
@@ -476,6 +553,8 @@ Result<void> add(Host& host, const xenstore::BackendPath& path, Duration limit) 
   if (attaching.has_claimed() && !attached_by_another)
     if (const auto released = release(host, path, resource, false, budget); !released)
       message += ". " + released.error().message;
+  if (!resource.empty())
+    look_after_window(host, resource);
   publish_failure(host.store, host.report, path, message);
   return failure(message);
 }

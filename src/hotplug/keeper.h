@@ -14,7 +14,4 @@ namespace block_drbd::hotplug {
 /// keeper after it. A keeper ends under that lock, so none ends with such work unseen.
 Result<void> keep(Host& host, const std::string& resource);
 
-/// Whether there is something for a keeper to do on the resource.
-Result<bool> needs_keeper(Host& host, const std::string& resource);
-
 }  // namespace block_drbd::hotplug

@@ -18,6 +18,8 @@ constexpr Duration first_pause{20};
 constexpr Duration longest_pause{500};
 /// blkback closes a device a moment after it has said so: nothing to speak of.
 constexpr Duration quiet_for = std::chrono::seconds(1);
+/// A guest that reboots is back within seconds; the toolstack may be busy with others.
+constexpr Duration reboot_takes = std::chrono::minutes(2);
 /// What a demotion leaves for the look at what came of it.
 constexpr Duration time_for_a_look = std::chrono::seconds(2);
 
@@ -68,6 +70,11 @@ class Release {
     }
   }
 
+  /// Under the lock that the caller has.
+  Result<bool> try_once() {
+    return take_turn(false).map([](Turn turn) { return turn == Turn::Done; });
+  }
+
  private:
   /// An error only when the lock cannot be had. What goes wrong under it is tried again: giving up
   /// would leave a Primary behind.
@@ -104,7 +111,26 @@ class Release {
     }
     if ((*mine)->leave_role)
       return forget();
+    if (auto remembered = remember_held(*seen, **mine); !remembered)
+      return failure(remembered.error());
     return demote(*seen);
+  }
+
+  /// A guest that reboots while a peer cannot be seen may have the resource again: it has it now.
+  /// Not one that is on its way to another node, or was.
+  Result<void> remember_held(const Survey& seen, const Claim& mine) {
+    if (!was_attached_ || seen.resource.role != Role::Primary ||
+        drbd::sees_every_peer(seen.resource))
+      return {};
+    const auto domain = xenstore::read_domain(host_.store, own_.frontend());
+    if (!domain)
+      return failure(domain.error());
+    const std::string& vm = mine.vm.empty() ? domain->vm : mine.vm;
+    if (vm.empty() || domain->name.empty() || domain->name.ends_with("--migratedaway") ||
+        domain->name.ends_with("--incoming"))
+      return {};
+    return host_.records.write(
+        record::Held{.resource = resource_, .vm = vm, .until = host_.clock.now() + reboot_takes});
   }
 
   /// Marks our claim released: from here on nobody counts us as a user. Nothing when there is no
@@ -129,6 +155,7 @@ class Release {
                                                 .domain = {},
                                                 .vm = {}};
     if (mine.phase != Phase::Released) {
+      was_attached_ = mine.phase == Phase::Attached;
       mine.phase = Phase::Released;
       if (auto written = host_.records.write(mine); !written)
         return failure(written.error());
@@ -223,10 +250,9 @@ class Release {
                   "waits for the guest's last I/O (suspended I/O shows in `drbdadm status " +
                       resource_ + "`)"
                 : joined(holders)) +
-           ". No other node can start the guest until the device is closed and you have run "
-           "`drbdadm "
-           "secondary " +
-           resource_ + "` here";
+           ". No other node can start the guest until the device is closed. A process stays behind "
+           "and makes the resource Secondary then; `drbdadm secondary " +
+           resource_ + "` here does the same";
   }
 
   Host& host_;
@@ -234,6 +260,7 @@ class Release {
   std::string resource_;
   bool attached_;
   Budget budget_;
+  bool was_attached_ = false;         ///< until this run
   std::vector<std::string> trouble_;  ///< what went wrong in the last attempt
   std::vector<drbd::Volume> held_;    ///< still Primary after it
 };
@@ -243,6 +270,10 @@ class Release {
 Result<void> release(Host& host, const xenstore::BackendPath& own, const std::string& resource,
                      bool attached, const Budget& budget) {
   return Release(host, own, resource, attached, budget).run();
+}
+
+Result<bool> try_to_release(Host& host, const Claim& claim, const Budget& budget) {
+  return Release(host, claim.backend, claim.resource, false, budget).try_once();
 }
 
 }  // namespace block_drbd::hotplug

@@ -12,4 +12,8 @@ namespace block_drbd::hotplug {
 Result<void> release(Host& host, const xenstore::BackendPath& own, const std::string& resource,
                      bool attached, const Budget& budget);
 
+/// One attempt of the same, for a use whose claim says released; the caller has the resource's
+/// lock. False: the resource is still Primary for nobody, and may be tried again.
+Result<bool> try_to_release(Host& host, const record::Claim& claim, const Budget& budget);
+
 }  // namespace block_drbd::hotplug

@@ -36,12 +36,6 @@ std::vector<const Peer*> primary_peers(const Resource& resource) {
   return primary;
 }
 
-/// DRBD 8.4 lists no peer at all on a resource that is StandAlone: nobody can be seen then.
-bool every_peer_is_seen(const Resource& resource) {
-  return !resource.peers.empty() &&
-         std::all_of(resource.peers.begin(), resource.peers.end(), drbd::is_settled);
-}
-
 /// A link that DRBD is trying to make; a StandAlone one stays so until somebody connects it.
 bool link_is_being_made(const Resource& resource) {
   return std::any_of(resource.peers.begin(), resource.peers.end(), [](const Peer& peer) {
@@ -169,7 +163,7 @@ Decision decide_incoming(const Request& request, const Situation& situation) {
   }
   if (primary.size() == 1 && drbd::is_settled(*primary.front()))
     return hand_over(request, situation, *primary.front());
-  if (primary.empty() && every_peer_is_seen(situation.resource))
+  if (primary.empty() && drbd::sees_every_peer(situation.resource))
     return go(Action::Promote);
   const std::string refused = "the migration of " + title(request) + " cannot be taken over: ";
   const std::string goes_on = ". The guest goes on at its source. ";
@@ -213,7 +207,7 @@ Decision decide_unseen(const Request& request, const Situation& situation) {
   const Resource& resource = situation.resource;
   if (link_is_being_made(resource) && situation.waited_for_link < patience_for_link)
     return {.action = Action::WaitForLink, .because = names_of_unseen(situation)};
-  if (situation.primary_by_person && situation.users.empty())
+  if ((situation.primary_by_person || situation.held) && situation.users.empty())
     return go(Action::Promote);
   const bool drbd_decides =
       situation.settings &&
@@ -227,7 +221,9 @@ Decision decide_unseen(const Request& request, const Situation& situation) {
       request.resource +
       "` on both nodes). If you are sure that the other node is off or has no guest on it, "
       "run `drbdadm primary " +
-      request.resource + "` here and start the guest again");
+      request.resource +
+      "` here and start the guest again. With fencing or quorum configured, DRBD decides this by "
+      "itself");
 }
 
 Decision decide_start(const Request& request, const Situation& situation) {
@@ -242,7 +238,7 @@ Decision decide_start(const Request& request, const Situation& situation) {
                   [](const User& user) { return user.relation != Relation::Host; });
   if (shares_role && situation.resource.role == Role::Primary)
     return go(Action::Share);
-  if (!every_peer_is_seen(situation.resource))
+  if (!drbd::sees_every_peer(situation.resource))
     return decide_unseen(request, situation);
   return go(Action::Promote);
 }
@@ -251,7 +247,7 @@ Decision decide_start(const Request& request, const Situation& situation) {
 
 bool needs_settings(Purpose purpose, const Resource& resource) {
   return purpose == Purpose::Start &&
-         (!primary_peers(resource).empty() || !every_peer_is_seen(resource));
+         (!primary_peers(resource).empty() || !drbd::sees_every_peer(resource));
 }
 
 Decision decide(const Request& request, const Situation& situation) {

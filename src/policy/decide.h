@@ -34,6 +34,8 @@ struct Situation {
   std::vector<User> users;  ///< on this node, all volumes of the resource
   /// The resource is Primary here, and neither this start nor another one made it so.
   bool primary_by_person = false;
+  /// This very guest had the resource here until moments ago, while the peer could not be seen.
+  bool held = false;
   /// Asked for only while a peer is Primary or cannot be seen.
   std::optional<drbd::Settings> settings;
   Duration waited_for_peer{0};  ///< for a Primary peer to let go

@@ -77,13 +77,28 @@ std::string explain_promotion(const std::string& resource, const drbd::Answer& a
          quoted(answer);
 }
 
+bool opening_may_pass(const drbd::Answer& answer) {
+  return is_one_of(
+      answer, std::to_array({code::in_transient_state, code::concurrent_changes, code::interrupted,
+                             code::timeout, code::retry, code::connection_unknown}));
+}
+
+std::string explain_opening(const std::string& resource, const drbd::Answer& answer) {
+  return "the migration of DRBD resource " + resource +
+         " cannot be taken over: during the hand-over both nodes are Primary, and DRBD does not "
+         "allow that now. DRBD says " +
+         quoted(answer) + ". The guest goes on at its source. See `drbdadm status " + resource +
+         "` and the kernel log, then migrate again";
+}
+
 std::string explain_hand_over(const std::string& resource, const drbd::Answer& answer) {
   if (peer_is_primary(answer))
     return "DRBD resource " + resource +
-           " allows one Primary only, so a guest cannot migrate with it: during the hand-over both "
-           "nodes are Primary. The guest goes on at its source. Set `allow-two-primaries yes;` in "
-           "the resource's net section on both nodes, run `drbdadm adjust " +
-           resource + "` on both, then migrate again";
+           " cannot be handed over: during the hand-over both nodes are Primary, and each time "
+           "that "
+           "this was allowed, something forbade it again. The guest goes on at its source. Look "
+           "whether something runs `drbdadm adjust` all the time, on either node, then migrate "
+           "again";
   return explain_promotion(resource, answer) + ". The guest goes on at its source";
 }
 

@@ -16,6 +16,12 @@ bool peer_is_primary(const drbd::Answer& answer);
 /// Why the resource did not become Primary, for the administrator.
 std::string explain_promotion(const std::string& resource, const drbd::Answer& answer);
 
+/// Two primaries could not be allowed for a reason that passes by itself within seconds.
+bool opening_may_pass(const drbd::Answer& answer);
+
+/// Why two primaries could not be allowed for a hand-over.
+std::string explain_opening(const std::string& resource, const drbd::Answer& answer);
+
 /// Why the guest that migrates here could not take the resource over.
 std::string explain_hand_over(const std::string& resource, const drbd::Answer& answer);
 

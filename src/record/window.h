@@ -16,7 +16,8 @@ struct Window {
   std::string resource;
   std::optional<int> peer;        ///< node id of the peer; DRBD 9 only, 8.4 has one connection
   xenstore::BackendPath backend;  ///< the disk of the arriving guest
-  bool arrived = false;           ///< the guest has its own name: its source has let it go
+  bool found_open = false;  ///< by add: it is closed only if the configuration does not allow it
+  bool arrived = false;     ///< the guest has its own name: its source has let it go
 };
 
 /// One small JSON object, with a version.

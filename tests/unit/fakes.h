@@ -156,6 +156,46 @@ class FakeDrbd : public drbd::Drbd {
     return drbd::Answer{};
   }
 
+  Result<drbd::Answer> set_two_primaries(const drbd::Resource& /*resource*/,
+                                         const drbd::ConnectionSettings& connection, bool allowed,
+                                         Duration /*limit*/) override {
+    calls.push_back(std::string("two-primaries ") + (allowed ? "yes" : "no"));
+    if (!window_answers.empty()) {
+      const drbd::Answer answer = window_answers.front();
+      window_answers.erase(window_answers.begin());
+      if (!answer.ok())
+        return answer;
+    }
+    const bool both = state.role == drbd::Role::Primary &&
+                      std::any_of(state.peers.begin(), state.peers.end(), [](const auto& peer) {
+                        return peer.role == drbd::Role::Primary;
+                      });
+    if (!allowed && both)
+      return drbd::Answer{.exit_code = 10,
+                          .code = drbd::code::both_primary,
+                          .text = "Failure: (164) Can not forbid two primaries now"};
+    for (auto& each : in_force.connections)
+      if (each.node_id == connection.node_id)
+        each.two_primaries = allowed;
+    return drbd::Answer{};
+  }
+
+  Result<bool> configured_two_primaries(const std::string& /*resource*/,
+                                        Duration /*limit*/) override {
+    calls.push_back("dump");
+    return configured;
+  }
+
+  /// Nothing is reported early: what waits for an event gets it late.
+  Result<std::unique_ptr<drbd::Watch>> watch(const std::string& /*resource*/) override {
+    struct Late : drbd::Watch {
+      explicit Late(FakeClock& waited_on) : clock(waited_on) {}
+      void wait(Duration limit) override { clock.wait(limit); }
+      FakeClock& clock;
+    };
+    return std::make_unique<Late>(clock_);
+  }
+
   std::string why_not_up(const std::string& resource, Duration /*limit*/) override {
     return "there is no DRBD resource " + resource + " in this node's configuration";
   }
@@ -197,6 +237,8 @@ class FakeDrbd : public drbd::Drbd {
   Duration takes{0};                     ///< a look at the state
   std::set<int> open;                    ///< minors that somebody has open
   std::vector<drbd::Answer> promotions;  ///< answers to the next promotions, before its own rules
+  std::vector<drbd::Answer> window_answers;  ///< the same for allowing and forbidding two primaries
+  Result<bool> configured = false;           ///< two primaries, by the configuration file
   std::function<void()> before_status;
   std::function<void()> during_promotion;
   std::vector<std::string> calls;
@@ -253,6 +295,41 @@ class FakeRecords : public record::Records {
         found.push_back(claim);
     return found;
   }
+  Result<void> write(const record::Window& window) override {
+    if (full)
+      return failure("cannot write /run/block-drbd: No space left on device", ENOSPC);
+    windows.insert_or_assign(window.resource, window);
+    return {};
+  }
+  Result<void> remove_window(const std::string& resource) override {
+    windows.erase(resource);
+    return {};
+  }
+  Result<std::optional<record::Window>> window_of(const std::string& resource) override {
+    const auto found = windows.find(resource);
+    return found == windows.end() ? std::nullopt : std::optional(found->second);
+  }
+  Result<void> write(const record::Held& held) override {
+    holds.insert_or_assign(held.resource, held);
+    return {};
+  }
+  Result<std::optional<record::Held>> held(const std::string& resource) override {
+    const auto found = holds.find(resource);
+    return found == holds.end() ? std::nullopt : std::optional(found->second);
+  }
+  Result<void> write(const record::Outage& outage) override {
+    outages.insert_or_assign(outage.peer, outage);
+    return {};
+  }
+  Result<std::optional<record::Outage>> outage(const std::string& peer) override {
+    const auto found = outages.find(peer);
+    return found == outages.end() ? std::nullopt : std::optional(found->second);
+  }
+  Result<std::unique_ptr<record::Lock>> try_lock_keeper(const std::string& /*resource*/) override {
+    if (keeper_locked)
+      return nullptr;
+    return std::make_unique<FakeLock>(keeper_locked);
+  }
   Result<std::unique_ptr<record::Lock>> try_lock(const std::string& /*resource*/) override {
     if (resource_locked)
       return nullptr;
@@ -265,6 +342,10 @@ class FakeRecords : public record::Records {
   }
 
   std::vector<record::Claim> all;
+  std::map<std::string, record::Window> windows;
+  std::map<std::string, record::Held> holds;
+  std::map<std::string, record::Outage> outages;
+  bool keeper_locked = false;
   bool resource_locked = false;
   bool xen_locked = false;
   bool full = false;
@@ -295,6 +376,8 @@ struct FakeNode {
   FakeRecords records;
   FakeReport report;
   bool below_migrate_receive = false;
+  bool no_keeper = false;
+  std::vector<std::string> keepers;  ///< that were started
   hotplug::Host host{.store = store,
                      .drbd = drbd,
                      .devices = devices,
@@ -302,6 +385,12 @@ struct FakeNode {
                      .clock = clock,
                      .report = report,
                      .is_below_migrate_receive = [this] { return below_migrate_receive; },
+                     .start_keeper = [this](const std::string& resource) -> Result<void> {
+                       if (no_keeper)
+                         return failure("cannot start a process");
+                       keepers.push_back(resource);
+                       return {};
+                     },
                      .random = std::minstd_rand(1)};
 
   /// `generation`: DRBD 8.4 or 9.

@@ -1,0 +1,29 @@
+// The window of a hand-over: two primaries are allowed for as long as one live migration needs it.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "hotplug/host.h"
+#include "policy/decide.h"
+
+namespace block_drbd::hotplug {
+
+/// What came of the attempt to have two primaries allowed towards the source.
+struct Window {
+  bool open = false;    ///< go on and promote
+  std::string because;  ///< not open: what keeps it shut; it may be tried again
+};
+
+/// Has two primaries allowed on the connection to the one Primary peer of `resource`, for the guest
+/// that arrives at `backend`. Under the resource's lock. What is opened here is remembered before,
+/// and a keeper is left behind that closes it. An error is final.
+Result<Window> open_window(Host& host, const drbd::Resource& resource,
+                           const policy::Request& request, const xenstore::BackendPath& backend,
+                           const Budget& budget);
+
+/// Starts a keeper if the resource has a window that somebody must close: the one before may be
+/// lost.
+void look_after_window(Host& host, const std::string& resource);
+
+}  // namespace block_drbd::hotplug

@@ -1,0 +1,227 @@
+#include "hotplug/keeper.h"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "hotplug/release.h"
+#include "policy/window.h"
+#include "xenstore/backend.h"
+
+namespace block_drbd::hotplug {
+
+using drbd::Role;
+using policy::WindowStep;
+using record::Claim;
+using record::Phase;
+
+namespace {
+
+/// How long one turn may take. A keeper has all the time there is; others want the lock.
+constexpr Duration turn_limit = std::chrono::seconds(30);
+/// DRBD tells of its own changes at once. Not of a device that is closed (8.4), nor of the guest's
+/// name, which matters while the link is lost.
+constexpr Duration first_pause{50};
+constexpr Duration longest_pause = std::chrono::seconds(2);
+
+class Keeper {
+ public:
+  Keeper(Host& host, std::string resource) : host_(host), resource_(std::move(resource)) {}
+
+  Result<void> run() {
+    std::unique_ptr<record::Lock> only_one;
+    if (auto lock = host_.records.try_lock_keeper(resource_); !lock)
+      return failure(lock.error());
+    else if (only_one = std::move(*lock); !only_one)
+      return {};
+    const auto watch = host_.drbd.watch(resource_);
+    if (!watch)
+      return failure(watch.error());
+    for (Duration pause = first_pause;; pause = std::min(pause * 2, longest_pause)) {
+      {
+        const Budget budget(host_.clock, turn_limit);
+        const auto lock = lock_resource(host_, resource_, budget);
+        if (lock) {
+          if (const auto finished = take_turn(budget); !finished) {
+            say_once(finished.error().message);
+          } else if (*finished) {
+            only_one.reset();  // under the resource's lock: what comes later finds no keeper
+            return {};
+          }
+        } else if (lock.error().code != ETIMEDOUT) {
+          return failure(lock.error());
+        }
+      }
+      (*watch)->wait(pause);
+      if (host_.clock.acknowledge())
+        return failure("DRBD resource " + resource_ +
+                       ": the keeper was asked to end before its work was done; the next add or "
+                       "remove of the resource on this node goes on with it");
+    }
+  }
+
+ private:
+  /// Whether nothing is left to do.
+  Result<bool> take_turn(const Budget& budget) {
+    auto claims = host_.records.claims_on(resource_);
+    if (!claims)
+      return failure(claims.error());
+    const auto released = release_what_is_left(*claims, budget);
+    if (!released)
+      return failure(released.error());
+    const auto closed = look_after_window(*claims, budget);
+    if (!closed)
+      return failure(closed.error());
+    return *released && *closed;
+  }
+
+  // -- the role --
+
+  Result<bool> release_what_is_left(std::vector<Claim>& claims, const Budget& budget) {
+    for (Claim& claim : claims) {
+      if (claim.phase == Phase::Released)
+        continue;
+      const auto ended = has_ended(claim);
+      if (!ended)
+        return failure(ended.error());
+      if (!*ended)
+        continue;
+      claim.phase = Phase::Released;
+      if (auto written = host_.records.write(claim); !written)
+        return failure(written.error());
+    }
+    const auto left = std::find_if(claims.begin(), claims.end(), [](const Claim& claim) {
+      return claim.phase == Phase::Released;
+    });
+    // One stands for all: the resource is given back as a whole, and then no claim is left.
+    return left == claims.end() ? true : try_to_release(host_, *left, budget);
+  }
+
+  /// `remove` never came, or an `add` was killed: the toolstack has wiped the directory.
+  Result<bool> has_ended(const Claim& claim) {
+    const auto backend = xenstore::read_backend(host_.store, claim.backend);
+    if (!backend)
+      return failure(backend.error());
+    constexpr xenstore::DomId own_domain = 0;
+    return !*backend && (claim.backend.frontend() == own_domain ||
+                         !host_.store.domain_exists(claim.backend.frontend()));
+  }
+
+  // -- the window --
+
+  Result<bool> look_after_window(const std::vector<Claim>& claims, const Budget& budget) {
+    auto window = host_.records.window_of(resource_);
+    if (!window)
+      return failure(window.error());
+    if (!*window)
+      return true;
+    if (auto looked = look_for_arrival(**window); !looked)
+      return failure(looked.error());
+    const auto resource = host_.drbd.status(resource_, budget.left(status_limit));
+    if (!resource && resource.error().code != ENOENT)
+      return failure(resource.error());
+    const auto step = resource ? policy::next_step(**window, *resource, add_is_under_way(claims))
+                               : WindowStep::Forget;
+    switch (step) {
+      case WindowStep::Wait:
+        return false;
+      case WindowStep::Forget:
+        return forget();
+      case WindowStep::Close:
+        return close(**window, *resource, budget);
+    }
+    return false;
+  }
+
+  Result<void> look_for_arrival(record::Window& window) {
+    constexpr std::string_view arriving = "--incoming";
+    if (window.arrived)
+      return {};
+    const auto domain = xenstore::read_domain(host_.store, window.backend.frontend());
+    if (!domain)
+      return failure(domain.error());
+    if (domain->name.empty() || domain->name.ends_with(arriving))
+      return {};
+    window.arrived = true;
+    return host_.records.write(window);
+  }
+
+  static bool add_is_under_way(const std::vector<Claim>& claims) {
+    return std::any_of(claims.begin(), claims.end(),
+                       [](const Claim& claim) { return claim.phase == Phase::Promoting; });
+  }
+
+  Result<bool> close(const record::Window& window, const drbd::Resource& resource,
+                     const Budget& budget) {
+    if (window.found_open) {
+      const auto configured =
+          host_.drbd.configured_two_primaries(resource_, budget.left(status_limit));
+      if (!configured)
+        host_.report.tell(Severity::Notice,
+                          "DRBD resource " + resource_ +
+                              ": two primaries were allowed when a guest arrived, and stay so, "
+                              "because drbdadm cannot tell whether the configuration wants it: " +
+                              configured.error().message);
+      if (!configured || *configured)
+        return forget();
+    }
+    const auto before = connection(window, budget);
+    if (!before)
+      return failure(before.error());
+    if (!is_open(*before))
+      return forget();
+    const auto answer =
+        host_.drbd.set_two_primaries(resource, **before, false, budget.left(status_limit));
+    if (!answer)
+      return failure(answer.error());
+    if (!answer->ok() && answer->code != drbd::code::both_primary)
+      return failure("DRBD resource " + resource_ +
+                     ": two primaries are still allowed after a guest's migration. DRBD says \"" +
+                     answer->text + '"');
+    // What counts is what is in force.
+    const auto after = connection(window, budget);
+    if (!after)
+      return failure(after.error());
+    if (is_open(*after))
+      return false;
+    host_.report.tell(Severity::Info, "DRBD resource " + resource_ +
+                                          ": the hand-over is over, one Primary is allowed again");
+    return forget();
+  }
+
+  Result<std::optional<drbd::ConnectionSettings>> connection(const record::Window& window,
+                                                             const Budget& budget) {
+    const auto settings = host_.drbd.settings(resource_, budget.left(status_limit));
+    if (!settings)
+      return failure(settings.error());
+    const auto* found = settings->connection_to(window.peer);
+    return found == nullptr ? std::nullopt : std::optional(*found);
+  }
+
+  static bool is_open(const std::optional<drbd::ConnectionSettings>& connection) {
+    return connection && connection->two_primaries;
+  }
+
+  Result<bool> forget() {
+    if (auto removed = host_.records.remove_window(resource_); !removed)
+      return failure(removed.error());
+    return true;
+  }
+
+  void say_once(const std::string& message) {
+    if (message != said_)
+      host_.report.tell(Severity::Failure, message);
+    said_ = message;
+  }
+
+  Host& host_;
+  std::string resource_;
+  std::string said_;
+};
+
+}  // namespace
+
+Result<void> keep(Host& host, const std::string& resource) {
+  return Keeper(host, resource).run();
+}
+
+}  // namespace block_drbd::hotplug
