@@ -30,6 +30,11 @@ tl::unexpected<Error> bad_spec(std::string_view text, std::string_view why) {
 
 }  // namespace
 
+bool is_resource_name(std::string_view text) {
+  return !text.empty() && text.size() <= longest_name && text.front() != '-' &&
+         text.front() != '.' && std::all_of(text.begin(), text.end(), may_stand_in_name);
+}
+
 Result<DiskSpec> parse_disk_spec(std::string_view text) {
   std::string_view rest = trimmed(text);
   if (rest.starts_with("drbd:"))
@@ -42,18 +47,19 @@ Result<DiskSpec> parse_disk_spec(std::string_view text) {
     return bad_spec(text, "it names no resource");
   if (name.size() > longest_name)
     return bad_spec(text, "the resource's name is too long");
-  if (name.front() == '-' || name.front() == '.' ||
-      !std::all_of(name.begin(), name.end(), may_stand_in_name))
+  if (!is_resource_name(name))
     return bad_spec(text, "a resource's name has only letters, digits and _ . + -");
   spec.resource = name;
 
   if (slash != std::string_view::npos) {
     const std::string_view number = rest.substr(slash + 1);
     const char* end = number.data() + number.size();
-    const auto [stop, error] = std::from_chars(number.data(), end, spec.volume);
-    if (number.empty() || error != std::errc() || stop != end || spec.volume < 0 ||
-        spec.volume > highest_volume)
+    int volume = 0;
+    const auto [stop, error] = std::from_chars(number.data(), end, volume);
+    if (number.empty() || error != std::errc() || stop != end || volume < 0 ||
+        volume > highest_volume)
       return bad_spec(text, "'" + printable(number) + "' is not the number of a volume");
+    spec.volume = volume;
   }
   return spec;
 }

@@ -14,10 +14,12 @@ struct DiskSpec {
   std::optional<int> volume;  ///< absent: the resource's only one
 };
 
+/// Letters, digits and `_ . + -` are allowed in a resource's name, and it cannot begin with `-` or
+/// `.`: it becomes an argument of drbdsetup and the name of a file.
+bool is_resource_name(std::string_view text);
+
 /// Reads `[drbd:]RESOURCE[/VOLUME]`; blanks around it are passed over (`target=` in a disk line
-/// takes the rest of the line, trailing blanks included). Letters, digits and `_ . + -` are allowed
-/// in a resource's name, and it cannot begin with `-` or `.`: it becomes an argument of drbdsetup
-/// and the name of a file.
+/// takes the rest of the line, trailing blanks included).
 Result<DiskSpec> parse_disk_spec(std::string_view text);
 
 /// A text that came from elsewhere, safe for a message: control characters as '?', at most 80 long.

@@ -3,16 +3,19 @@
 
 #include "catch.h"
 
+using block_drbd::is_resource_name;
 using block_drbd::parse_disk_spec;
 using block_drbd::printable;
 using namespace std::string_literals;
 
 namespace {
 
-/// "Wheezy/0" for what was understood, the message for what was not.
+/// "Wheezy" or "Wheezy/0" for what was understood, the message for what was not.
 std::string read(std::string_view text) {
   const auto spec = parse_disk_spec(text);
-  return spec ? spec->resource + '/' + std::to_string(spec->volume) : spec.error().message;
+  if (!spec)
+    return spec.error().message;
+  return spec->resource + (spec->volume ? '/' + std::to_string(*spec->volume) : "");
 }
 
 bool refused(std::string_view text, const std::string& why) {
@@ -25,10 +28,11 @@ bool refused(std::string_view text, const std::string& why) {
 }  // namespace
 
 TEST_CASE("a disk is a resource, with or without drbd: and a volume", "[spec]") {
-  CHECK(read("Wheezy") == "Wheezy/0");
-  CHECK(read("drbd:Wheezy") == "Wheezy/0");
+  CHECK(read("Wheezy") == "Wheezy");
+  CHECK(read("drbd:Wheezy") == "Wheezy");
   CHECK(read("Wheezy/1") == "Wheezy/1");
   CHECK(read("drbd:Wheezy/1") == "Wheezy/1");
+  CHECK(read("Wheezy/0") == "Wheezy/0");
   CHECK(read("drbd:Wheezy/0") == "Wheezy/0");
   CHECK(read("Wheezy/65534") == "Wheezy/65534");
 }
@@ -36,14 +40,14 @@ TEST_CASE("a disk is a resource, with or without drbd: and a volume", "[spec]") 
 TEST_CASE("a resource's name may have all that DRBD's names have", "[spec]") {
   for (const char* name : {"r0", "0", "a", "Web_01", "web-01", "web.example.org", "a+b", "_r", "+r",
                            "a--force", "a..b", "drbd", "add"})
-    CHECK(read(name) == std::string(name) + "/0");
+    CHECK(read(name) == name);
 }
 
 TEST_CASE("blanks around a disk are passed over", "[spec]") {
   // `target=` in a disk line takes the rest of the line.
-  CHECK(read("Wheezy  ") == "Wheezy/0");
+  CHECK(read("Wheezy  ") == "Wheezy");
   CHECK(read(" \tdrbd:Wheezy/1\r\n") == "Wheezy/1");
-  CHECK(read("drbd: Wheezy") == "Wheezy/0");
+  CHECK(read("drbd: Wheezy") == "Wheezy");
 }
 
 TEST_CASE("a disk that names no resource is refused", "[spec]") {
@@ -73,9 +77,19 @@ TEST_CASE("what is no volume is refused", "[spec]") {
 }
 
 TEST_CASE("a name is at most as long as the kernel takes it", "[spec]") {
-  CHECK(read(std::string(127, 'a')) == std::string(127, 'a') + "/0");
+  CHECK(read(std::string(127, 'a')) == std::string(127, 'a'));
   CHECK(refused(std::string(128, 'a'), "too long"));
   CHECK(refused(std::string(1 << 20, 'a'), "too long"));
+}
+
+TEST_CASE("a name alone is judged as in a disk", "[spec]") {
+  for (const char* name : {"Wheezy", "r0", "a+b", "_r", "web.example.org", "a--force"})
+    CHECK(is_resource_name(name));
+  for (const char* text : {"", "-f", "--force", ".", "..", "../etc", ".hidden", "Wheezy/0", "a b",
+                           " a", "a\n", "drbd:Wheezy", "a@b", "a*", "$(reboot)"})
+    CHECK_FALSE(is_resource_name(text));
+  CHECK(is_resource_name(std::string(127, 'a')));
+  CHECK_FALSE(is_resource_name(std::string(128, 'a')));
 }
 
 TEST_CASE("a refusal shows the disk, safely, and says how it is written", "[spec]") {
