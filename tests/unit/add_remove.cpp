@@ -311,8 +311,9 @@ TEST_CASE("a guest that had the resource while the peer cannot be seen may reboo
     node.guest(6, "web", "uuid-web");
     CHECK(says(add(node, 6), "is not connected"));
   }
-  SECTION("it has gone to the other node") {
-    node.store.values["/local/domain/5/name"] = "web--migratedaway";
+  SECTION("it has gone to the other node, or never came from there") {
+    const std::string name = GENERATE("web--migratedaway", "web--incoming");
+    node.store.values["/local/domain/5/name"] = name;
     REQUIRE(remove(node, 5));
     node.guest(6, "web", "uuid-web");
     CHECK(says(add(node, 6), "is not connected"));

@@ -263,6 +263,43 @@ TEST_CASE("what was allowed before the guest arrived is closed if the configurat
   CHECK(node.records.windows.empty());
 }
 
+TEST_CASE("the source closes the window, too: the link may be lost when its role is given back") {
+  FakeNode node(GENERATE(8, 9));
+  REQUIRE(hotplug::add(node.host, FakeNode::path(5)));
+  node.keepers.clear();
+  node.peer_is(Role::Primary);  // the guest runs there by now
+  node.drbd.in_force.connections.front().two_primaries = true;
+  node.store.values["/local/domain/5/name"] = "web--migratedaway";
+  node.closing(5);
+  SECTION("configured for one Primary") {
+    SECTION("connected") {}
+    SECTION("the link is lost before") {
+      node.link_is_down();
+    }
+    REQUIRE(hotplug::remove(node.host, FakeNode::path(5)));
+    CHECK(node.keepers == Calls{"Wheezy"});
+    SECTION("and lost after") {
+      node.link_is_down();
+    }
+    REQUIRE(hotplug::keep(node.host, "Wheezy"));
+    CHECK_FALSE(node.drbd.two_primaries());
+  }
+  SECTION("configured for two") {
+    node.drbd.configured = true;
+    REQUIRE(hotplug::remove(node.host, FakeNode::path(5)));
+    REQUIRE(hotplug::keep(node.host, "Wheezy"));
+    CHECK(node.drbd.two_primaries());
+  }
+  SECTION("a guest that was only shut down leaves the setting alone") {
+    node.store.values["/local/domain/5/name"] = "web";
+    REQUIRE(hotplug::remove(node.host, FakeNode::path(5)));
+    CHECK(node.keepers.empty());
+    CHECK(node.drbd.two_primaries());
+  }
+  CHECK(node.records.windows.empty());
+  CHECK(node.drbd.role(1) == Role::Secondary);
+}
+
 TEST_CASE("a window is closed only when it was seen closed") {
   Arrival node(GENERATE(8, 9));
   REQUIRE(node.add());
