@@ -297,16 +297,19 @@ TEST_CASE("a guest that had the resource while the peer cannot be seen may reboo
   node.link_is_down();
   SECTION("the same guest, soon") {
     REQUIRE(remove(node, 5));
+    node.store.wipe("backend/vbd/5");
     node.guest(6, "web", "uuid-web");
     REQUIRE(add(node, 6));
   }
   SECTION("another virtual machine of that name") {
     REQUIRE(remove(node, 5));
+    node.store.wipe("backend/vbd/5");
     node.guest(6, "web", "uuid-new");
     CHECK(says(add(node, 6), "is not connected"));
   }
   SECTION("much later: a person may have decided for the other node meanwhile") {
     REQUIRE(remove(node, 5));
+    node.store.wipe("backend/vbd/5");
     node.clock.wait(3min);
     node.guest(6, "web", "uuid-web");
     CHECK(says(add(node, 6), "is not connected"));
@@ -315,6 +318,7 @@ TEST_CASE("a guest that had the resource while the peer cannot be seen may reboo
     const std::string name = GENERATE("web--migratedaway", "web--incoming");
     node.store.values["/local/domain/5/name"] = name;
     REQUIRE(remove(node, 5));
+    node.store.wipe("backend/vbd/5");
     node.guest(6, "web", "uuid-web");
     CHECK(says(add(node, 6), "is not connected"));
   }
@@ -324,6 +328,7 @@ TEST_CASE("a guest that ended while the peer was there has no claim to the resou
   FakeNode node(GENERATE(8, 9));
   REQUIRE(add(node, 5));
   REQUIRE(remove(node, 5));
+  node.store.wipe("backend/vbd/5");
   node.link_is_down();
   node.guest(6, "web", "uuid-web");
   CHECK(says(add(node, 6), "is not connected"));
@@ -437,6 +442,7 @@ TEST_CASE("two volumes of one resource, added and removed in parallel") {
 TEST_CASE("8.4: a volume that somebody else promoted for himself is left alone") {
   FakeNode node(8);
   second_volume(node);
+  node.guest(5, "web", "uuid-web", "Wheezy/0");
   node.drbd.set_role(2, Role::Primary);
   REQUIRE(add(node, 5));
   REQUIRE(remove(node, 5));
