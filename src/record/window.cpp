@@ -16,6 +16,7 @@ std::string to_json(const Window& window) {
       {"resource", window.resource},
       {"peer", window.peer ? nlohmann::json(*window.peer) : nlohmann::json()},
       {"backend", window.backend.text()},
+      {"found-open", window.found_open},
       {"arrived", window.arrived},
   });
 }
@@ -29,6 +30,7 @@ Result<Window> window_from_json(std::string_view text) {
     return Window{.resource = json.at("resource").get<std::string>(),
                   .peer = peer.is_null() ? std::nullopt : std::optional(peer.get<int>()),
                   .backend = *backend,
+                  .found_open = json.at("found-open").get<bool>(),
                   .arrived = json.at("arrived").get<bool>()};
   });
 }

@@ -13,7 +13,11 @@ using Json = nlohmann::json;
 
 namespace {
 
-const Window window{.resource = "Wheezy", .peer = 1, .backend = {"vbd", 5, 51712}, .arrived = true};
+const Window window{.resource = "Wheezy",
+                    .peer = 1,
+                    .backend = {"vbd", 5, 51712},
+                    .found_open = true,
+                    .arrived = true};
 const Held held{.resource = "Wheezy", .vm = "1b4e28ba", .until = TimePoint(1234567ms)};
 const Outage outage{.peer = "ipv4:10.0.0.2", .until = TimePoint(1234567ms)};
 
@@ -52,16 +56,19 @@ void check_refusals(const std::string& whole, Read read) {
 }  // namespace
 
 TEST_CASE("a window is written and read again", "[record]") {
+  const bool found_open = GENERATE(true, false);
   for (const std::optional<int> peer : {std::optional(0), std::optional(31), std::optional<int>()})
     for (const bool arrived : {true, false}) {
       Window written = window;
       written.peer = peer;
+      written.found_open = found_open;
       written.arrived = arrived;
       const auto read = window_from_json(to_json(written));
       REQUIRE(read);
       CHECK(read->resource == written.resource);
       CHECK(read->peer == peer);
       CHECK(read->backend == written.backend);
+      CHECK(read->found_open == found_open);
       CHECK(read->arrived == arrived);
     }
 }
