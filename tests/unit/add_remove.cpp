@@ -347,6 +347,17 @@ TEST_CASE("a guest that had the resource while the peer cannot be seen may reboo
   }
 }
 
+TEST_CASE("what was held is forgotten when the guest has it again") {
+  FakeNode node(GENERATE(8, 9));
+  REQUIRE(add(node, 5));
+  node.link_is_down();
+  REQUIRE(remove(node, 5));
+  node.store.wipe("backend/vbd/5");
+  node.guest(6, "web", "uuid-web");
+  REQUIRE(add(node, 6));
+  CHECK(node.records.holds.empty());
+}
+
 TEST_CASE("a guest that ended while the peer was there has no claim to the resource later") {
   FakeNode node(GENERATE(8, 9));
   REQUIRE(add(node, 5));
