@@ -201,9 +201,6 @@ class Attaching {
         return wait_for(Awaited::Link, decision->because);
       case Action::WaitForData:
         return wait_for(Awaited::Data, decision->because);
-      case Action::TryToPromote:
-        say_what_we_wait_for(Awaited::Peer, decision->because);
-        break;
       case Action::Promote:
       case Action::HandOver:
       case Action::Share:
@@ -343,8 +340,8 @@ class Attaching {
     if (decision.action == Action::HandOver)
       if (auto whole = link_held(seen.resource); !whole)
         return failure(whole.error());
-    if (decision.action == Action::Promote || decision.action == Action::TryToPromote) {
-      const auto alone = is_alone(seen.resource, decision.action == Action::TryToPromote);
+    if (decision.action == Action::Promote) {
+      const auto alone = is_alone(seen.resource);
       if (!alone)
         return failure(alone.error());
       if (!*alone)
@@ -393,8 +390,6 @@ class Attaching {
 
   Result<Turn> refused(const Decision& decision, const drbd::Answer& answer) {
     const bool hand_over = decision.action == Action::HandOver;
-    if (decision.action == Action::TryToPromote && policy::peer_is_primary(answer))
-      return again_after(pause_for_drbd);
     if (hand_over && policy::peer_is_primary(answer) && ++windows_ < most_windows)
       return again_after(pause_for_node);
     const bool final_for_hand_over = hand_over && policy::peer_is_primary(answer);
@@ -407,14 +402,12 @@ class Attaching {
 
   /// After our promotion: promotions are ordered cluster-wide while the link is up, so whoever
   /// looks last sees the other. A peer whose role is not known any more is not settled.
-  /// `tried`: beside a peer that was Primary; it may have been missed only now, and then what is
-  /// decided while a peer cannot be seen is still to be decided.
-  Result<bool> is_alone(const drbd::Resource& before, bool tried) {
+  Result<bool> is_alone(const drbd::Resource& before) {
     const auto now = host_.drbd.status(request_.resource, budget_.left(status_limit));
     if (!now)
       return failure(now.error());
     return !any_peer_is_primary(*now) &&
-           ((!tried && !all_peers_settled(before)) ||
+           (!all_peers_settled(before) ||
             (all_peers_settled(*now) && now->peers.size() == before.peers.size()));
   }
 
