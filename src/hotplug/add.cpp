@@ -287,9 +287,13 @@ class Attaching {
 
     bool all_known = true;
     for (const drbd::Peer& peer : situation.resource.peers) {
-      const auto* connection = situation.settings->connection_to(peer.node_id);
-      if (drbd::is_settled(peer) || connection == nullptr)
+      if (drbd::is_settled(peer))
         continue;
+      const auto* connection = situation.settings->connection_to(peer.node_id);
+      if (connection == nullptr) {
+        all_known = false;
+        continue;
+      }
       const record::Outage outage{.peer = host_of(connection->peer_address),
                                   .until = host_.clock.now() + outage_lasts};
       const auto known = host_.records.outage(outage.peer);

@@ -111,23 +111,49 @@ class Release {
     }
     if ((*mine)->leave_role)
       return forget();
-    if (auto remembered = remember_held(*seen, **mine); !remembered)
+    if (auto remembered = remember_for_later(*seen, **mine); !remembered)
       return failure(remembered.error());
     return demote(*seen);
   }
 
-  /// A guest that reboots while a peer cannot be seen may have the resource again: it has it now.
-  /// Not one that is on its way to another node, or was.
-  Result<void> remember_held(const Survey& seen, const Claim& mine) {
-    if (!was_attached_ || seen.resource.role != Role::Primary ||
-        drbd::sees_every_peer(seen.resource))
+  Result<void> remember_for_later(const Survey& seen, const Claim& mine) {
+    if (!was_attached_ || seen.resource.role != Role::Primary)
       return {};
     const auto domain = xenstore::read_domain(host_.store, own_.frontend());
     if (!domain)
       return failure(domain.error());
-    const std::string& vm = mine.vm.empty() ? domain->vm : mine.vm;
-    if (vm.empty() || domain->name.empty() || domain->name.ends_with("--migratedaway") ||
-        domain->name.ends_with("--incoming"))
+    // xl's name for a guest that runs on another node by now.
+    if (domain->name.ends_with("--migratedaway"))
+      return remember_window();
+    // Nor has one that never ran here anything to come back to.
+    if (domain->name.empty() || domain->name.ends_with("--incoming"))
+      return {};
+    return remember_held(seen.resource, mine.vm.empty() ? domain->vm : mine.vm);
+  }
+
+  /// The target's keeper closes the window for both nodes, as long as they are connected. Should
+  /// the link be lost before, nobody but we would do it here, and the nodes would refuse each
+  /// other.
+  Result<void> remember_window() {
+    const auto settings = host_.drbd.settings(resource_, budget_.left(status_limit));
+    if (!settings)
+      return failure(settings.error());
+    const auto remembered = host_.records.window_of(resource_);
+    if (!remembered)
+      return failure(remembered.error());
+    for (const drbd::ConnectionSettings& connection : settings->connections)
+      if (connection.two_primaries && !*remembered)
+        return host_.records.write(record::Window{.resource = resource_,
+                                                  .peer = connection.node_id,
+                                                  .backend = own_,
+                                                  .found_open = true,
+                                                  .arrived = true});
+    return {};
+  }
+
+  /// A guest that reboots while a peer cannot be seen may have the resource again: it has it now.
+  Result<void> remember_held(const drbd::Resource& resource, const std::string& vm) {
+    if (drbd::sees_every_peer(resource) || vm.empty())
       return {};
     return host_.records.write(
         record::Held{.resource = resource_, .vm = vm, .until = host_.clock.now() + reboot_takes});

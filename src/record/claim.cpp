@@ -1,6 +1,6 @@
 #include "record/claim.h"
 
-#include <nlohmann/json.hpp>
+#include "record/json.h"
 
 namespace block_drbd::record {
 
@@ -28,7 +28,7 @@ std::optional<Phase> phase_from(std::string_view text) {
 }  // namespace
 
 std::string to_json(const Claim& claim) {
-  const nlohmann::json json = {
+  return text_of({
       {"version", version},
       {"backend", claim.backend.text()},
       {"resource", claim.resource},
@@ -40,16 +40,11 @@ std::string to_json(const Claim& claim) {
       {"incoming", claim.incoming},
       {"domain", claim.domain},
       {"vm", claim.vm},
-  };
-  // A name is whatever bytes the toolstack was given: what is not UTF-8 must not stop us.
-  return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + '\n';
+  });
 }
 
 Result<Claim> claim_from_json(std::string_view text) {
-  try {
-    const auto json = nlohmann::json::parse(text);
-    if (json.at("version").get<int>() > version)
-      return failure("it was written by a newer version of block-drbd");
+  return read_record<Claim>(text, version, [](const nlohmann::json& json) -> Result<Claim> {
     const auto backend = xenstore::BackendPath::parse(json.at("backend").get<std::string>());
     if (!backend)
       return failure(backend.error());
@@ -66,9 +61,7 @@ Result<Claim> claim_from_json(std::string_view text) {
                  .incoming = json.at("incoming").get<bool>(),
                  .domain = json.at("domain").get<std::string>(),
                  .vm = json.at("vm").get<std::string>()};
-  } catch (const nlohmann::json::exception& error) {
-    return failure(error.what());
-  }
+  });
 }
 
 }  // namespace block_drbd::record

@@ -18,7 +18,11 @@ namespace block_drbd::record {
 
 namespace {
 
+// A file's suffix says what it is. Names of resources have dots, but each suffix comes last.
 constexpr std::string_view suffix = ".claim";
+constexpr std::string_view window_suffix = ".window";
+constexpr std::string_view held_suffix = ".held";
+constexpr std::string_view outage_suffix = ".outage";
 
 tl::unexpected<Error> cannot(const std::string& doing, const std::string& path) {
   const int code = errno;
@@ -60,6 +64,21 @@ std::string file_name(const Claim& claim) {
   return beginning_of_name(claim.backend) + end_of_name(claim.resource).substr(1);
 }
 
+/// An address as part of a file's name: what could lead elsewhere is written as "%2f".
+std::string as_file_name(std::string_view address) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  std::string name;
+  for (const unsigned char c : address) {
+    const bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                       c == ':' || c == '-' || c == '_' || (c == '.' && !name.empty());
+    if (plain)
+      name += static_cast<char>(c);
+    else
+      name.append({'%', digits[c >> 4], digits[c & 15]});
+  }
+  return name;
+}
+
 Result<std::string> contents_of(const Fd& directory, const std::string& name) {
   const Fd file(::openat(directory.get(), name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
   if (!file)
@@ -94,33 +113,9 @@ class RunDirectory final : public Records {
         directory_(std::move(directory)),
         xen_locks_(std::move(xen_locks)) {}
 
-  Result<void> write(const Claim& claim) override {
-    const std::string name = file_name(claim);
-    const std::string draft = name + ".new." + std::to_string(::getpid());
-    const std::string text = to_json(claim);
-    ::unlinkat(directory_.get(), draft.c_str(), 0);
-    const Fd file(::openat(directory_.get(), draft.c_str(),
-                           O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-    if (!file)
-      return cannot("write", path_ + '/' + draft);
-    const ssize_t written = ::write(file.get(), text.data(), text.size());
-    if (written != static_cast<ssize_t>(text.size()) ||
-        ::renameat(directory_.get(), draft.c_str(), directory_.get(), name.c_str()) != 0) {
-      if (written >= 0 && written < static_cast<ssize_t>(text.size()))
-        errno = ENOSPC;
-      const auto error = cannot("write", path_ + '/' + name);
-      ::unlinkat(directory_.get(), draft.c_str(), 0);
-      return error;
-    }
-    return {};
-  }
+  Result<void> write(const Claim& claim) override { return put(file_name(claim), to_json(claim)); }
 
-  Result<void> remove(const Claim& claim) override {
-    const std::string name = file_name(claim);
-    if (::unlinkat(directory_.get(), name.c_str(), 0) != 0 && errno != ENOENT)
-      return cannot("remove", path_ + '/' + name);
-    return {};
-  }
+  Result<void> remove(const Claim& claim) override { return drop(file_name(claim)); }
 
   Result<std::vector<Claim>> claims_on(const std::string& resource) override {
     return claims(
@@ -133,17 +128,42 @@ class RunDirectory final : public Records {
     });
   }
 
+  Result<void> write(const Window& window) override {
+    return put(named(window.resource, window_suffix), to_json(window));
+  }
+
+  Result<void> remove_window(const std::string& resource) override {
+    return drop(named(resource, window_suffix));
+  }
+
+  Result<std::optional<Window>> window_of(const std::string& resource) override {
+    return get(named(resource, window_suffix), window_from_json,
+               "Once the resource is Primary on one node only, run `drbdadm adjust " + resource +
+                   "`, which forbids two primaries unless they are configured, and remove it");
+  }
+
+  Result<void> write(const Held& held) override {
+    return put(named(held.resource, held_suffix), to_json(held));
+  }
+
+  Result<std::optional<Held>> held(const std::string& resource) override {
+    return get(named(resource, held_suffix), held_from_json, remove_it);
+  }
+
+  Result<void> write(const Outage& outage) override {
+    return put(named(as_file_name(outage.peer), outage_suffix), to_json(outage));
+  }
+
+  Result<std::optional<Outage>> outage(const std::string& peer) override {
+    return get(named(as_file_name(peer), outage_suffix), outage_from_json, remove_it);
+  }
+
+  Result<std::unique_ptr<Lock>> try_lock_keeper(const std::string& resource) override {
+    return try_lock_file(resource + ".keeper");
+  }
+
   Result<std::unique_ptr<Lock>> try_lock(const std::string& resource) override {
-    const std::string name = resource + ".lock";
-    Fd file(
-        ::openat(directory_.get(), name.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
-    if (!file)
-      return cannot("open the lock", path_ + '/' + name);
-    if (::flock(file.get(), LOCK_EX | LOCK_NB) == 0)
-      return std::make_unique<FileLock>(std::move(file));
-    if (errno == EWOULDBLOCK)
-      return nullptr;
-    return cannot("take the lock", path_ + '/' + name);
+    return try_lock_file(resource + ".lock");
   }
 
   Result<std::unique_ptr<Lock>> try_lock_xen_block() override {
@@ -167,6 +187,66 @@ class RunDirectory final : public Records {
   }
 
  private:
+  static constexpr const char* remove_it = "Remove it; it can be done without";
+
+  static std::string named(std::string name, std::string_view suffix) {
+    return name.append(suffix);
+  }
+
+  /// The whole text or, when it fails, what was there before.
+  Result<void> put(const std::string& name, const std::string& text) {
+    const std::string draft = name + ".new." + std::to_string(::getpid());
+    ::unlinkat(directory_.get(), draft.c_str(), 0);
+    const Fd file(::openat(directory_.get(), draft.c_str(),
+                           O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+    if (!file)
+      return cannot("write", path_ + '/' + draft);
+    const ssize_t written = ::write(file.get(), text.data(), text.size());
+    if (written != static_cast<ssize_t>(text.size()) ||
+        ::renameat(directory_.get(), draft.c_str(), directory_.get(), name.c_str()) != 0) {
+      if (written >= 0 && written < static_cast<ssize_t>(text.size()))
+        errno = ENOSPC;
+      const auto error = cannot("write", path_ + '/' + name);
+      ::unlinkat(directory_.get(), draft.c_str(), 0);
+      return error;
+    }
+    return {};
+  }
+
+  Result<void> drop(const std::string& name) {
+    if (::unlinkat(directory_.get(), name.c_str(), 0) != 0 && errno != ENOENT)
+      return cannot("remove", path_ + '/' + name);
+    return {};
+  }
+
+  /// The record in a file; nothing when there is no such file. `advice`: what to do about one that
+  /// cannot be read.
+  template <typename Record>
+  Result<std::optional<Record>> get(const std::string& name,
+                                    Result<Record> (*from_json)(std::string_view),
+                                    const std::string& advice) {
+    const auto text = contents_of(directory_, name);
+    if (!text && text.error().code == ENOENT)
+      return std::nullopt;
+    auto record = text.and_then(from_json);
+    if (!record)
+      return failure("the record " + path_ + '/' + name + " cannot be read (" +
+                     record.error().message + "). " + advice);
+    return std::optional(std::move(*record));
+  }
+
+  Result<std::unique_ptr<Lock>> try_lock_file(const std::string& name) {
+    Fd file(
+        ::openat(directory_.get(), name.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+    if (!file)
+      return cannot("open the lock", path_ + '/' + name);
+    if (::flock(file.get(), LOCK_EX | LOCK_NB) == 0)
+      return std::make_unique<FileLock>(std::move(file));
+    if (errno == EWOULDBLOCK)
+      return nullptr;
+    return cannot("take the lock", path_ + '/' + name);
+  }
+
   template <typename Wanted>
   Result<std::vector<Claim>> claims(Wanted wanted) {
     struct CloseDir {
@@ -180,18 +260,13 @@ class RunDirectory final : public Records {
       const std::string name = entry->d_name;
       if (!wanted(name))
         continue;
-      const auto text = contents_of(directory_, name);
-      if (!text) {
-        if (text.error().code == ENOENT)
-          continue;  // removed meanwhile
-        return failure(text.error());
-      }
-      auto claim = claim_from_json(*text);
+      auto claim = get(name, claim_from_json,
+                       "Look whether the guest that it names still runs (xl list); if not, remove "
+                       "it");
       if (!claim)
-        return failure(
-            "the record " + path_ + '/' + name + " cannot be read (" + claim.error().message +
-            "). Look whether the guest that it names still runs (xl list); if not, remove it");
-      claims.push_back(std::move(*claim));
+        return failure(claim.error());
+      if (*claim)  // else removed meanwhile
+        claims.push_back(std::move(**claim));
     }
     return claims;
   }

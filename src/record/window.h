@@ -10,13 +10,14 @@
 
 namespace block_drbd::record {
 
-/// Written before the window is opened, and forgotten when it was seen closed. The value to restore
-/// is `no`, by definition: a window is only ever opened from `no`.
+/// Written on the target of a migration before the window is opened, and on its source before the
+/// role is given back; forgotten when it was seen closed. The value to restore is `no`, by
+/// definition: a window is only ever opened from `no`.
 struct Window {
   std::string resource;
   std::optional<int> peer;        ///< node id of the peer; DRBD 9 only, 8.4 has one connection
-  xenstore::BackendPath backend;  ///< the disk of the arriving guest
-  bool found_open = false;  ///< by add: it is closed only if the configuration does not allow it
+  xenstore::BackendPath backend;  ///< the disk of the migrating guest
+  bool found_open = false;  ///< not opened here: closed only if the configuration does not allow it
   bool arrived = false;     ///< the guest has its own name: its source has let it go
 };
 

@@ -149,20 +149,9 @@ TEST_CASE("incoming migration with two primaries configured") {
   REQUIRE(add(node, 5));
   CHECK(node.drbd.role(1) == Role::Primary);
   CHECK(node.value(5, "physical-device") == "93:1");
-  // The guest is suspended meanwhile: one look and the promotion, no more.
-  CHECK(node.drbd.calls == std::vector<std::string>{"status", "primary 1"});
+  // The guest is suspended meanwhile: a look at state and settings and the promotion, no more.
+  CHECK(node.drbd.calls == std::vector<std::string>{"status", "show", "primary 1"});
   CHECK(node.clock.elapsed() == 0s);
-}
-
-TEST_CASE("incoming migration where one Primary is allowed: says what to set") {
-  FakeNode node(GENERATE(8, 9));
-  incoming(node);
-  const auto result = add(node, 5);
-  CHECK(says(result, "Wheezy"));
-  CHECK(says(result, "allow-two-primaries yes;"));
-  CHECK(says(result, "drbdadm adjust Wheezy"));
-  CHECK(node.clock.elapsed() == 0s);  // the source guest is to go on at once
-  require_nothing_left_behind(node, 5);
 }
 
 TEST_CASE(
@@ -302,6 +291,75 @@ TEST_CASE("a start while the peer cannot be seen") {
   }
 }
 
+TEST_CASE("a guest that had the resource while the peer cannot be seen may reboot") {
+  FakeNode node(GENERATE(8, 9));
+  REQUIRE(add(node, 5));
+  node.link_is_down();
+  SECTION("the same guest, soon") {
+    REQUIRE(remove(node, 5));
+    node.store.wipe("backend/vbd/5");
+    node.guest(6, "web", "uuid-web");
+    REQUIRE(add(node, 6));
+  }
+  SECTION("another virtual machine of that name") {
+    REQUIRE(remove(node, 5));
+    node.store.wipe("backend/vbd/5");
+    node.guest(6, "web", "uuid-new");
+    CHECK(says(add(node, 6), "is not connected"));
+  }
+  SECTION("much later: a person may have decided for the other node meanwhile") {
+    REQUIRE(remove(node, 5));
+    node.store.wipe("backend/vbd/5");
+    node.clock.wait(3min);
+    node.guest(6, "web", "uuid-web");
+    CHECK(says(add(node, 6), "is not connected"));
+  }
+  SECTION("it has gone to the other node, or never came from there") {
+    const std::string name = GENERATE("web--migratedaway", "web--incoming");
+    node.store.values["/local/domain/5/name"] = name;
+    REQUIRE(remove(node, 5));
+    node.store.wipe("backend/vbd/5");
+    node.guest(6, "web", "uuid-web");
+    CHECK(says(add(node, 6), "is not connected"));
+  }
+}
+
+TEST_CASE("a guest that ended while the peer was there has no claim to the resource later") {
+  FakeNode node(GENERATE(8, 9));
+  REQUIRE(add(node, 5));
+  REQUIRE(remove(node, 5));
+  node.store.wipe("backend/vbd/5");
+  node.link_is_down();
+  node.guest(6, "web", "uuid-web");
+  CHECK(says(add(node, 6), "is not connected"));
+}
+
+TEST_CASE("a peer that stays away is waited for once, not by each guest") {
+  FakeNode node(GENERATE(8, 9));
+  node.link_is_down();
+  CHECK_FALSE(add(node, 5));
+  const auto waited = node.clock.elapsed();
+  CHECK(waited >= 10s);
+  for (unsigned domain = 6; domain < 26; ++domain) {
+    node.guest(domain, "web" + std::to_string(domain), "uuid-" + std::to_string(domain));
+    node.clock.wait(20s);  // longer together than one absence is remembered
+    CHECK(says(add(node, domain), "is not connected"));
+  }
+  CHECK(node.clock.elapsed() == waited + 20 * 20s);
+  SECTION("long after, it is waited for again") {
+    node.clock.wait(3min);
+    const auto before = node.clock.elapsed();
+    CHECK_FALSE(add(node, 5));
+    CHECK(node.clock.elapsed() - before >= 10s);
+  }
+  SECTION("another peer is another matter") {
+    node.drbd.in_force.connections.front().peer_address = "ipv4:10.0.0.3:7789";
+    const auto before = node.clock.elapsed();
+    CHECK_FALSE(add(node, 5));
+    CHECK(node.clock.elapsed() - before >= 10s);
+  }
+}
+
 TEST_CASE("a second guest on the resource is refused and the first is not disturbed") {
   FakeNode node(GENERATE(8, 9));
   REQUIRE(add(node, 5));
@@ -384,6 +442,7 @@ TEST_CASE("two volumes of one resource, added and removed in parallel") {
 TEST_CASE("8.4: a volume that somebody else promoted for himself is left alone") {
   FakeNode node(8);
   second_volume(node);
+  node.guest(5, "web", "uuid-web", "Wheezy/0");
   node.drbd.set_role(2, Role::Primary);
   REQUIRE(add(node, 5));
   REQUIRE(remove(node, 5));
@@ -461,6 +520,12 @@ TEST_CASE("unknown resource, unknown volume, no disk spec") {
   SECTION("volume") {
     node.guest(5, "web", "uuid-web", "Wheezy/7");
     CHECK(says(add(node, 5), "no volume 7"));
+  }
+  SECTION("which of several volumes") {
+    second_volume(node);
+    const auto result = add(node, 5);
+    CHECK(says(result, "it has: 0, 1"));
+    CHECK(says(result, "drbd:Wheezy/VOLUME"));
   }
   SECTION("spec") {
     node.guest(5, "web", "uuid-web", "--force");
@@ -816,15 +881,6 @@ TEST_CASE("8.4: another volume is still Primary on the peer: it is about to leav
     });
     REQUIRE(add(node, 5));
   }
-}
-
-TEST_CASE("8.4: -20 at a hand-over: the configuration does not allow it") {
-  FakeNode node(8);
-  incoming(node);
-  node.drbd.promotions = {FakeDrbd::refusal(drbd::code::other_volume_primary_on_peer,
-                                            "Other vol primary on peer not allowed by config")};
-  CHECK(says(add(node, 5), "allow-two-primaries yes;"));
-  CHECK(node.clock.elapsed() == 0s);
 }
 
 TEST_CASE("disks that the shell script attached, removed in parallel") {

@@ -21,6 +21,7 @@
 using namespace block_drbd;
 using namespace block_drbd::record;
 using namespace block_drbd::test;
+using namespace std::chrono_literals;
 namespace fs = std::filesystem;
 
 namespace {
@@ -86,6 +87,14 @@ std::vector<std::string> named(const Result<std::vector<Claim>>& claims) {
     names.push_back(each.backend.text() + '@' + each.resource);
   std::sort(names.begin(), names.end());
   return names;
+}
+
+Window window(const std::string& resource) {
+  return {.resource = resource, .peer = 1, .backend = web_xvda, .arrived = false};
+}
+
+TimePoint at(std::chrono::milliseconds time) {
+  return TimePoint(time);
 }
 
 bool got(const Result<std::unique_ptr<Lock>>& lock) {
@@ -280,6 +289,121 @@ TEST_CASE("a claim that cannot be read is an error for its resource and backend 
   CHECK(records->claims_on("Jessie")->size() == 1);
 }
 
+TEST_CASE("a window is remembered for its resource until it is forgotten", "[record]") {
+  const Run run;
+  const auto records = run.open();
+  const auto is_open = [&](const std::string& resource) {
+    const auto found = run.open()->window_of(resource);
+    REQUIRE(found);
+    return found->has_value();
+  };
+  CHECK_FALSE(is_open("Wheezy"));
+  REQUIRE(records->write(window("Wheezy")));
+  REQUIRE(records->write(window("Wheezy.window")));
+  CHECK(is_open("Wheezy"));
+  CHECK_FALSE(is_open("Jessie"));
+  CHECK_FALSE(is_open("heezy"));
+  auto arrived = window("Wheezy");
+  arrived.arrived = true;
+  REQUIRE(records->write(arrived));
+  const auto found = records->window_of("Wheezy");
+  REQUIRE(*found);
+  CHECK((*found)->arrived);
+  CHECK((*found)->resource == "Wheezy");
+  CHECK((*found)->peer == 1);
+  CHECK((*found)->backend == web_xvda);
+  REQUIRE(records->remove_window("Wheezy"));
+  CHECK_FALSE(is_open("Wheezy"));
+  CHECK(is_open("Wheezy.window"));
+  CHECK(records->remove_window("Wheezy"));  // forgotten already
+}
+
+TEST_CASE("what was held, and by whom, is remembered", "[record]") {
+  const Run run;
+  const auto records = run.open();
+  CHECK_FALSE(*records->held("Wheezy"));
+  REQUIRE(records->write(Held{.resource = "Wheezy", .vm = "one", .until = at(1000ms)}));
+  REQUIRE(records->write(Held{.resource = "Wheezy", .vm = "two", .until = at(2000ms)}));
+  const auto held = run.open()->held("Wheezy");
+  REQUIRE(*held);
+  CHECK((*held)->vm == "two");
+  CHECK((*held)->until == at(2000ms));
+  CHECK_FALSE(*records->held("Jessie"));
+}
+
+TEST_CASE("an outage is remembered for the peer's address", "[record]") {
+  const Run run;
+  const auto records = run.open();
+  const std::vector<std::string> peers{"ipv4:10.0.0.2",
+                                       "ipv4:10.0.0.22",
+                                       "ipv6:[fe80::1%eth0]",
+                                       "ipv6:[fe80::1]",
+                                       "sdp:10.0.0.2",
+                                       "../10.0.0.2",
+                                       "a/b",
+                                       "a%2fb",
+                                       "a%2Fb",
+                                       ".",
+                                       "",
+                                       "gr\xc3\xbc\xc3\x9f\x65"};
+  auto until = at(1ms);
+  for (const std::string& peer : peers) {
+    INFO(peer);
+    CHECK_FALSE(*records->outage(peer));
+    REQUIRE(records->write(Outage{.peer = peer, .until = until}));
+    until += 1ms;
+  }
+  until = at(1ms);
+  for (const std::string& peer : peers) {
+    INFO(peer);
+    const auto outage = records->outage(peer);
+    REQUIRE(*outage);
+    CHECK((*outage)->peer == peer);
+    CHECK((*outage)->until == until);
+    until += 1ms;
+  }
+  CHECK(run.files().size() == peers.size());
+  REQUIRE(records->write(Outage{.peer = peers[0], .until = at(99ms)}));
+  CHECK((*records->outage(peers[0]))->until == at(99ms));
+}
+
+TEST_CASE("records of one kind are none of another", "[record]") {
+  const Run run;
+  const auto records = run.open();
+  REQUIRE(records->write(window("Wheezy")));
+  REQUIRE(records->write(Held{.resource = "Wheezy", .vm = "one", .until = at(1000ms)}));
+  REQUIRE(records->write(Outage{.peer = "Wheezy", .until = at(1000ms)}));
+  const auto keeper = records->try_lock_keeper("Wheezy");
+  CHECK(records->claims_on("Wheezy")->empty());
+  CHECK(records->claims_of(web_xvda)->empty());
+  REQUIRE(records->write(claim(web_xvda, "Wheezy")));
+  CHECK(records->claims_on("Wheezy")->size() == 1);
+  CHECK(*records->window_of("Wheezy"));
+  CHECK(*records->held("Wheezy"));
+  CHECK(*records->outage("Wheezy"));
+  REQUIRE(records->remove_window("Wheezy"));
+  CHECK(records->claims_on("Wheezy")->size() == 1);
+  CHECK(*records->held("Wheezy"));
+}
+
+TEST_CASE("a record that cannot be read is an error that names it", "[record]") {
+  const Run run;
+  const auto records = run.open();
+  const auto names = [&](const auto& found, const std::string& file) {
+    REQUIRE_FALSE(found);
+    INFO(found.error().message);
+    return found.error().message.find(run.ours + '/' + file) != std::string::npos;
+  };
+  for (const char* file : {"Wheezy.window", "Wheezy.held", "ipv4:10.0.0.2.outage"})
+    std::ofstream(run.ours + '/' + file) << "{\"version\": 1";
+  CHECK(names(records->window_of("Wheezy"), "Wheezy.window"));
+  CHECK(names(records->held("Wheezy"), "Wheezy.held"));
+  CHECK(names(records->outage("ipv4:10.0.0.2"), "ipv4:10.0.0.2.outage"));
+  CHECK_FALSE(*records->window_of("Jessie"));
+  REQUIRE(records->write(window("Wheezy")));
+  CHECK(*records->window_of("Wheezy"));
+}
+
 TEST_CASE("nothing is read or written through a link", "[record]") {
   const Run run;
   SECTION("in place of the directory") {
@@ -356,6 +480,19 @@ TEST_CASE("one resource's lock is taken once", "[record][lock]") {
   CHECK(got(other->try_lock("Jessie")));  // another resource is another lock
   held->reset();
   CHECK(got(other->try_lock("Wheezy")));
+}
+
+TEST_CASE("a resource has one keeper, whose lock is one of its own", "[record][lock]") {
+  const Run run;
+  const auto records = run.open();
+  const auto lock = records->try_lock("Wheezy");
+  auto keeper = records->try_lock_keeper("Wheezy");
+  CHECK(got(keeper));
+  CHECK_FALSE(got(run.open()->try_lock_keeper("Wheezy")));
+  CHECK(got(run.open()->try_lock_keeper("Jessie")));
+  keeper->reset();
+  CHECK(got(run.open()->try_lock_keeper("Wheezy")));
+  CHECK_FALSE(got(run.open()->try_lock("Wheezy")));
 }
 
 TEST_CASE("locks are nobody's claims", "[record][lock]") {

@@ -1,0 +1,38 @@
+#include "record/window.h"
+
+#include "record/json.h"
+
+namespace block_drbd::record {
+
+namespace {
+
+constexpr int version = 1;
+
+}  // namespace
+
+std::string to_json(const Window& window) {
+  return text_of({
+      {"version", version},
+      {"resource", window.resource},
+      {"peer", window.peer ? nlohmann::json(*window.peer) : nlohmann::json()},
+      {"backend", window.backend.text()},
+      {"found-open", window.found_open},
+      {"arrived", window.arrived},
+  });
+}
+
+Result<Window> window_from_json(std::string_view text) {
+  return read_record<Window>(text, version, [](const nlohmann::json& json) -> Result<Window> {
+    const auto backend = xenstore::BackendPath::parse(json.at("backend").get<std::string>());
+    if (!backend)
+      return failure(backend.error());
+    const auto& peer = json.at("peer");
+    return Window{.resource = json.at("resource").get<std::string>(),
+                  .peer = peer.is_null() ? std::nullopt : std::optional(peer.get<int>()),
+                  .backend = *backend,
+                  .found_open = json.at("found-open").get<bool>(),
+                  .arrived = json.at("arrived").get<bool>()};
+  });
+}
+
+}  // namespace block_drbd::record

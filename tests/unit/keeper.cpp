@@ -1,0 +1,403 @@
+// The hand-over window and its keeper, on a node in memory.
+#include "hotplug/keeper.h"
+
+#include "catch.h"
+#include "fakes.h"
+#include "hotplug/add.h"
+#include "hotplug/remove.h"
+
+using namespace block_drbd;
+using namespace block_drbd::test;
+using namespace std::chrono_literals;
+using drbd::Role;
+
+namespace {
+
+using Calls = std::vector<std::string>;
+
+/// A guest arrives by live migration; the resource allows one Primary.
+struct Arrival : FakeNode {
+  explicit Arrival(int generation = 8) : FakeNode(generation) {
+    guest(5, "web--incoming", "uuid-web");
+    below_migrate_receive = true;
+    peer_is(Role::Primary);
+  }
+
+  Result<void> add() { return hotplug::add(host, path(5)); }
+  Result<void> remove() {
+    closing(5);
+    return hotplug::remove(host, path(5));
+  }
+  Result<void> keep() { return hotplug::keep(host, "Wheezy"); }
+
+  bool two_primaries() const { return drbd.two_primaries(); }
+  void takes_its_name() { store.values["/local/domain/5/name"] = "web"; }
+};
+
+bool says(const Result<void>& result, const std::string& words) {
+  INFO((result ? "succeeded" : result.error().message));
+  return !result && result.error().message.find(words) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("a guest arrives where one Primary is allowed: a window is opened, and closed") {
+  Arrival node(GENERATE(8, 9));
+  REQUIRE(node.add());
+  CHECK(node.drbd.role(1) == Role::Primary);
+  CHECK(node.value(5, "physical-device") == "93:1");
+  CHECK(node.drbd.calls == Calls{"status", "show", "two-primaries yes", "primary 1"});
+  CHECK(node.clock.elapsed() == 0s);  // the guest is suspended
+  CHECK(node.records.windows.contains("Wheezy"));
+  CHECK(node.keepers == Calls{"Wheezy"});
+
+  node.clock.at(7s, [&] {
+    CHECK(node.two_primaries());
+    node.takes_its_name();
+    node.peer_is(Role::Secondary);
+  });
+  REQUIRE(node.keep());
+  CHECK(node.clock.elapsed() >= 7s);
+  CHECK(node.clock.elapsed() <= 9s);
+  CHECK_FALSE(node.two_primaries());
+  CHECK(node.records.windows.empty());
+  CHECK(node.drbd.role(1) == Role::Primary);
+  CHECK_FALSE(node.records.keeper_locked);
+  CHECK_FALSE(node.records.resource_locked);
+}
+
+TEST_CASE("the window is remembered, and its keeper started, before two primaries are allowed") {
+  Arrival node(GENERATE(8, 9));
+  SECTION("nothing can be remembered") {
+    node.records.full = true;
+    CHECK_FALSE(node.add());
+  }
+  SECTION("no process can be left behind") {
+    node.no_keeper = true;
+    CHECK(says(node.add(), "goes on at its source"));
+  }
+  CHECK(node.drbd.count("two-primaries yes") == 0);
+  CHECK(node.drbd.count("primary 1") == 0);
+}
+
+TEST_CASE("no window for what is no incoming migration") {
+  Arrival node(GENERATE(8, 9));
+  SECTION("the name alone") {
+    node.below_migrate_receive = false;
+  }
+  SECTION("the ancestor alone") {
+    node.takes_its_name();
+  }
+  CHECK_FALSE(node.add());
+  CHECK(node.drbd.count("two-primaries yes") == 0);
+  CHECK(node.records.windows.empty());
+}
+
+TEST_CASE("no window for a disk that others may share, nor without protocol C") {
+  Arrival node(GENERATE(8, 9));
+  std::string words;
+  SECTION("w!") {
+    node.guest(5, "web--incoming", "uuid-web", "Wheezy", "w!");
+    words = "w!";
+  }
+  SECTION("r") {
+    node.guest(5, "web--incoming", "uuid-web", "Wheezy", "r");
+    words = "mode r";
+  }
+  SECTION("protocol") {
+    node.drbd.in_force.connections.front().protocol = 'A';
+    words = "protocol C";
+  }
+  const auto result = node.add();
+  CHECK(says(result, words));
+  CHECK(says(result, "goes on at its source"));
+  CHECK(node.drbd.count("two-primaries yes") == 0);
+  CHECK(node.drbd.role(1) == Role::Secondary);
+  CHECK(node.records.all.empty());
+}
+
+TEST_CASE("DRBD does not allow two primaries") {
+  Arrival node(GENERATE(8, 9));
+  const drbd::Answer passing{
+      .exit_code = 11, .code = drbd::code::in_transient_state, .text = "(-18) In transient state"};
+  const drbd::Answer lasting{.exit_code = 10, .code = 140, .text = "(140) no such thing"};
+  SECTION("for a moment") {
+    node.drbd.window_answers = {passing, passing};
+    REQUIRE(node.add());
+  }
+  SECTION("for good") {
+    node.drbd.window_answers = {lasting};
+    CHECK(says(node.add(), "(140) no such thing"));
+    CHECK(node.drbd.role(1) == Role::Secondary);
+    CHECK(node.drbd.count("primary 1") == 0);
+    // The keeper finds nothing to close.
+    REQUIRE(node.keep());
+    CHECK(node.records.windows.empty());
+  }
+}
+
+TEST_CASE("the window is closed again before the promotion: it is opened again, a few times") {
+  Arrival node(GENERATE(8, 9));
+  int times = 0;
+  node.drbd.during_promotion = [&] {
+    if (times-- > 0)
+      node.drbd.in_force.connections.front().two_primaries = false;
+  };
+  SECTION("drbdadm adjust was typed") {
+    times = 2;
+    REQUIRE(node.add());
+    CHECK(node.drbd.count("two-primaries yes") == 3);
+  }
+  SECTION("something closes it all the time") {
+    times = 1000;
+    CHECK(says(node.add(), "drbdadm adjust"));
+    CHECK(node.drbd.count("two-primaries yes") == 5);
+    CHECK(node.clock.elapsed() < 2s);
+    CHECK(node.drbd.role(1) == Role::Secondary);
+  }
+}
+
+TEST_CASE("two disks of one guest on one resource: one window") {
+  Arrival node(GENERATE(8, 9));
+  node.drbd.state.volumes.push_back(
+      {.number = 1,
+       .minor = 2,
+       .disk = drbd::Disk::UpToDate,
+       .role = node.drbd.by_resource ? std::nullopt : std::optional(Role::Secondary)});
+  node.peer().volumes.push_back(
+      {.number = 1, .replication = drbd::Replication::Established, .disk = drbd::Disk::UpToDate});
+  node.guest(5, "web--incoming", "uuid-web", "Wheezy/0");
+  node.guest(5, "web--incoming", "uuid-web", "Wheezy/1", "w", FakeNode::xvdb);
+  REQUIRE(node.add());
+  REQUIRE(hotplug::add(node.host, FakeNode::path(5, FakeNode::xvdb)));
+  CHECK(node.drbd.count("two-primaries yes") == 1);
+  node.takes_its_name();
+  node.peer_is(Role::Secondary);
+  REQUIRE(node.keep());
+  CHECK_FALSE(node.two_primaries());
+}
+
+TEST_CASE("the migration is aborted: the window is closed when the role is given back") {
+  Arrival node(GENERATE(8, 9));
+  REQUIRE(node.add());
+  node.clock.at(3s, [&] {
+    REQUIRE(node.remove());
+    node.store.wipe("backend/vbd/5");
+  });
+  REQUIRE(node.keep());
+  CHECK(node.drbd.role(1) == Role::Secondary);
+  CHECK_FALSE(node.two_primaries());
+  CHECK(node.records.windows.empty());
+  CHECK(node.records.all.empty());
+}
+
+TEST_CASE("the link is lost in the window") {
+  Arrival node(GENERATE(8, 9));
+  REQUIRE(node.add());
+  SECTION("before the guest is let go: its source goes on with the open window, and so must we") {
+    node.clock.at(1s, [&] { node.link_is_down(); });
+    node.clock.at(60s, [&] {
+      CHECK(node.two_primaries());
+      node.link_is_up();
+      node.peer_is(Role::Primary);
+      REQUIRE(node.remove());
+    });
+    REQUIRE(node.keep());
+    CHECK(node.clock.elapsed() >= 60s);
+  }
+  SECTION("after the guest has its own name: the source comes back as it is configured") {
+    node.clock.at(1s, [&] { node.takes_its_name(); });
+    node.clock.at(5s, [&] { node.link_is_down(); });
+    node.clock.at(60s, [&] { FAIL("waited for the link"); });
+    REQUIRE(node.keep());
+    CHECK(node.drbd.role(1) == Role::Primary);
+  }
+  SECTION("it took its own name while the link was down") {
+    node.clock.at(1s, [&] { node.link_is_down(); });
+    node.clock.at(5s, [&] { node.takes_its_name(); });
+    node.clock.at(60s, [&] { FAIL("waited for the link"); });
+    REQUIRE(node.keep());
+  }
+  CHECK_FALSE(node.two_primaries());
+  CHECK(node.records.windows.empty());
+}
+
+TEST_CASE("the resource goes down, or its connection: nothing is left to close") {
+  Arrival node(8);
+  REQUIRE(node.add());
+  SECTION("StandAlone") {
+    node.drbd.state.peers.clear();
+    node.drbd.in_force.connections.clear();
+  }
+  SECTION("down") {
+    node.drbd.state.name = "none";
+  }
+  REQUIRE(node.keep());
+  CHECK(node.records.windows.empty());
+}
+
+TEST_CASE("what was allowed before the guest arrived is closed if the configuration forbids it") {
+  Arrival node(GENERATE(8, 9));
+  node.drbd.in_force.connections.front().two_primaries = true;
+  REQUIRE(node.add());
+  CHECK(node.drbd.calls == Calls{"status", "show", "primary 1"});
+  node.takes_its_name();
+  node.peer_is(Role::Secondary);
+  SECTION("configured so: it stays") {
+    node.drbd.configured = true;
+    REQUIRE(node.keep());
+    CHECK(node.two_primaries());
+  }
+  SECTION("a window that lost its keeper, on the other node perhaps") {
+    node.drbd.configured = false;
+    REQUIRE(node.keep());
+    CHECK_FALSE(node.two_primaries());
+  }
+  SECTION("drbdadm is broken: nobody knows, so it stays, and that is told") {
+    node.drbd.configured = failure("/etc/drbd.d/x.res:1: Parse error");
+    REQUIRE(node.keep());
+    CHECK(node.two_primaries());
+    REQUIRE_FALSE(node.report.said.empty());
+    CHECK(node.report.said.back().find("Parse error") != std::string::npos);
+  }
+  CHECK(node.records.windows.empty());
+}
+
+TEST_CASE("the source closes the window, too: the link may be lost when its role is given back") {
+  FakeNode node(GENERATE(8, 9));
+  REQUIRE(hotplug::add(node.host, FakeNode::path(5)));
+  node.keepers.clear();
+  node.peer_is(Role::Primary);  // the guest runs there by now
+  node.drbd.in_force.connections.front().two_primaries = true;
+  node.store.values["/local/domain/5/name"] = "web--migratedaway";
+  node.closing(5);
+  SECTION("configured for one Primary") {
+    SECTION("connected") {}
+    SECTION("the link is lost before") {
+      node.link_is_down();
+    }
+    REQUIRE(hotplug::remove(node.host, FakeNode::path(5)));
+    CHECK(node.keepers == Calls{"Wheezy"});
+    SECTION("and lost after") {
+      node.link_is_down();
+    }
+    REQUIRE(hotplug::keep(node.host, "Wheezy"));
+    CHECK_FALSE(node.drbd.two_primaries());
+  }
+  SECTION("configured for two") {
+    node.drbd.configured = true;
+    REQUIRE(hotplug::remove(node.host, FakeNode::path(5)));
+    REQUIRE(hotplug::keep(node.host, "Wheezy"));
+    CHECK(node.drbd.two_primaries());
+  }
+  SECTION("a guest that was only shut down leaves the setting alone") {
+    node.store.values["/local/domain/5/name"] = "web";
+    REQUIRE(hotplug::remove(node.host, FakeNode::path(5)));
+    CHECK(node.keepers.empty());
+    CHECK(node.drbd.two_primaries());
+  }
+  CHECK(node.records.windows.empty());
+  CHECK(node.drbd.role(1) == Role::Secondary);
+}
+
+TEST_CASE("a window is closed only when it was seen closed") {
+  Arrival node(GENERATE(8, 9));
+  REQUIRE(node.add());
+  node.takes_its_name();
+  node.peer_is(Role::Secondary);
+  const drbd::Answer passing{
+      .exit_code = 11, .code = drbd::code::in_transient_state, .text = "(-18) In transient state"};
+  SECTION("refused for a moment") {
+    node.drbd.window_answers = {passing, passing, passing};
+  }
+  SECTION("it looked as if") {
+    node.drbd.before_status = [&, looks = 0]() mutable {
+      // 164: the source became Primary again before the value was changed.
+      node.peer_is(looks++ == 1 ? Role::Primary : Role::Secondary);
+    };
+  }
+  REQUIRE(node.keep());
+  CHECK_FALSE(node.two_primaries());
+  CHECK(node.records.windows.empty());
+}
+
+TEST_CASE("a resource has one keeper") {
+  Arrival node(GENERATE(8, 9));
+  REQUIRE(node.add());
+  node.records.keeper_locked = true;
+  node.drbd.calls.clear();
+  REQUIRE(node.keep());
+  CHECK(node.drbd.calls.empty());
+}
+
+TEST_CASE("a keeper that was lost is replaced by the next add or remove") {
+  Arrival node(GENERATE(8, 9));
+  REQUIRE(node.add());
+  node.takes_its_name();
+  node.keepers.clear();
+  SECTION("remove") {
+    REQUIRE(node.remove());
+  }
+  SECTION("a start that fails") {
+    node.guest(6, "other", "uuid-other");
+    CHECK_FALSE(hotplug::add(node.host, FakeNode::path(6)));
+  }
+  CHECK(node.keepers == Calls{"Wheezy"});
+}
+
+TEST_CASE("asked to end: the records stay for the next one") {
+  Arrival node(GENERATE(8, 9));
+  REQUIRE(node.add());
+  node.clock.at(2s, [&] { node.clock.asked_to_end = true; });
+  CHECK(says(node.keep(), "goes on with it"));
+  CHECK(node.records.windows.contains("Wheezy"));
+  CHECK_FALSE(node.records.keeper_locked);
+}
+
+TEST_CASE("a role that remove could not give back is given back when the device is closed") {
+  FakeNode node(GENERATE(8, 9));
+  REQUIRE(hotplug::add(node.host, FakeNode::path(5)));
+  node.drbd.open.insert(1);
+  node.closing(5);
+  const auto removed = hotplug::remove(node.host, FakeNode::path(5));
+  CHECK(says(removed, "still Primary"));
+  CHECK(node.keepers == Calls{"Wheezy"});
+  node.store.wipe("backend/vbd/5");
+
+  const auto at = node.clock.elapsed() + 30min;
+  SECTION("the keeper goes on for as long as it takes") {
+    node.clock.at(at, [&] { node.drbd.open.clear(); });
+    REQUIRE(hotplug::keep(node.host, "Wheezy"));
+    CHECK(node.clock.elapsed() >= at);
+    CHECK(node.clock.elapsed() < at + 5s);
+    CHECK(node.drbd.role(1) == Role::Secondary);
+    CHECK(node.records.all.empty());
+  }
+  SECTION("not from under a guest that has it by then") {
+    node.guest(6, "other", "uuid-other");
+    node.store.values[FakeNode::path(6) / "physical-device"] = "93:1";
+    node.drbd.open.clear();
+    REQUIRE(hotplug::keep(node.host, "Wheezy"));
+    CHECK(node.drbd.role(1) == Role::Primary);
+  }
+}
+
+TEST_CASE("the keeper gives back what an add that was killed took, when its guest is gone") {
+  Arrival node(GENERATE(8, 9));
+  REQUIRE(node.add());
+  node.records.all.front().phase =
+      GENERATE(record::Phase::Promoting, record::Phase::Attached);  // as at the kill
+  node.store.wipe("backend/vbd/5");
+  SECTION("gone") {
+    node.store.domains.erase(5);
+    REQUIRE(node.keep());
+    CHECK(node.drbd.role(1) == Role::Secondary);
+    CHECK(node.records.all.empty());
+    CHECK_FALSE(node.two_primaries());
+  }
+  SECTION("still there: the toolstack is at it") {
+    node.clock.at(10s, [&] { node.clock.asked_to_end = true; });
+    CHECK_FALSE(node.keep());
+    CHECK(node.drbd.role(1) == Role::Primary);
+  }
+}
