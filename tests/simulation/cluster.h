@@ -34,6 +34,7 @@ struct Domain {
   Run run = Run::Paused;
   std::vector<Disk> disks;
   bool ending = false;      ///< its toolstack has begun to take it down
+  bool migrating = false;   ///< an xl is at work on its migration, at this end
   bool unattended = false;  ///< the xl that would clean up after it has ended
 };
 

@@ -298,7 +298,8 @@ int DrbdModel::openers(int resource, int node, int volume) const {
 
 void DrbdModel::wrote(int resource, int node) {
   for (int p = 0; p < shape_.nodes; ++p)
-    if (p != node && !sees_each_other(resource, node, p))
+    // Until a loss is noticed, writes wait for the peer's answer.
+    if (p != node && side(resource, node, p).link != Link::Connected)
       side(resource, node, p).ahead = true;
 }
 
@@ -442,7 +443,10 @@ void DrbdModel::stand_alone(int resource, int node, int peer, const char* why) {
 /// The peer does not answer (any more): that is noticed in time, unless it comes back before.
 void DrbdModel::miss(int resource, int node, int peer, Time within) {
   const std::uint64_t epoch = side(resource, node, peer).epoch;
-  const Time delay = within / 20 + within / 20 * world_.choices().below(20);
+  Time delay = within / 20 + within / 20 * world_.choices().below(20);
+  if (const auto said = notices_after.find(node);
+      said != notices_after.end() && within > ping_interval / 2)
+    delay = said->second;
   world_.scheduler().after(delay, [=, this] {
     const Side& end = side(resource, node, peer);
     if (is_on(node) && end.epoch == epoch && end.link >= Link::Handshake &&

@@ -1,6 +1,7 @@
 // DRBD on all nodes: roles, disks and connections as the kernel modules of the nodes have them.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -76,6 +77,9 @@ class DrbdModel {
 
   /// What runs there may write: the node gets ahead of those it cannot reach.
   void wrote(int resource, int node);
+
+  /// How long a node takes to notice that a peer is gone; by chance where it is not said.
+  std::map<int, Time> notices_after;
 
   /// Who wants to hear of changes: every resource, on its node.
   std::function<void(int resource, int node)> changed;

@@ -487,7 +487,8 @@ Script start_script(Cluster& cluster, int node, Verb verb, const xenstore::Backe
     } const wake{scheduler, caller};
     Seams seams{.process = {.cluster = cluster, .node = node, .who = who},
                 .below_migrate_receive = below_migrate_receive};
-    seams.host.random.seed(1 + cluster.world().choices().below(1000));
+    seams.host.random.seed(1 + static_cast<unsigned>(node) * 1000 +
+                           cluster.world().choices().below(1000));
     cluster.world().tell(node, who.c_str(), "begins");
     const Time begin = cluster.world().now();
     seams.process.step(milliseconds(10));

@@ -31,6 +31,7 @@ enum class Deed {
   ConfigureTwoPrimaries,
   CreateEverywhere,
   LocalMigration,
+  KillReceiver,
 };
 
 class Story {
@@ -106,7 +107,7 @@ class Story {
 
   Deed draw_deed() {
     return static_cast<Deed>(
-        choices_.weighted({2, 20, 12, 6, 6, 2, 5, 5, 5, 4, 5, 4, 2, 4, 2, 1, 2, 1, 4, 1}));
+        choices_.weighted({2, 20, 12, 6, 6, 2, 5, 5, 5, 4, 5, 4, 2, 4, 2, 1, 2, 1, 4, 1, 2}));
   }
 
   void one_deed(std::uint32_t number) {
@@ -210,6 +211,10 @@ class Story {
         return;
       case Deed::Reconnect:
         reconnect(node);
+        return;
+      case Deed::KillReceiver:
+        for (int n = 0; n < cluster_.nodes(); ++n)
+          toolstack_.kill_receiver(n);
         return;
       case Deed::DestroyLeftover:
         toolstack_.destroy(node, web().name + "--migratedaway");

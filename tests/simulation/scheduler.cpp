@@ -230,6 +230,15 @@ void Scheduler::kill_all_on(int node) {
       kill(*actors_[i]);
 }
 
+bool Scheduler::kill_one(int node, const std::string& name) {
+  for (const auto& actor : actors_)
+    if (actor->node_ == node && actor->name_ == name && !actor->ended_ && !actor->killed_) {
+      kill(*actor);
+      return true;
+    }
+  return false;
+}
+
 bool Scheduler::any_alive(const std::function<bool(const Actor&)>& which) const {
   return std::any_of(actors_.begin(), actors_.end(), [&](const auto& actor) {
     return !actor->ended_ && !actor->killed_ && which(*actor);

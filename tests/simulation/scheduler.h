@@ -77,6 +77,8 @@ class Scheduler {
   /// The actor ends at the point where it waits.
   void kill(Actor& actor);
   void kill_all_on(int node);
+  /// False: there is no such actor.
+  bool kill_one(int node, const std::string& name);
   /// Every actor ends, now: before what they use does.
   void end_all();
   bool any_alive(const std::function<bool(const Actor&)>& which) const;

@@ -8,6 +8,19 @@ namespace {
 
 constexpr Time script_timeout = seconds(40);
 
+/// Does something at the end, however that comes.
+template <typename Body>
+class Done {
+ public:
+  explicit Done(Body body) : body_(std::move(body)) {}
+  ~Done() { body_(); }
+  Done(const Done&) = delete;
+  Done& operator=(const Done&) = delete;
+
+ private:
+  Body body_;
+};
+
 }  // namespace
 
 void Toolstack::start(int node, const std::string& what, std::function<void()> body) {
@@ -85,6 +98,8 @@ void Toolstack::remove_disks(int node, unsigned id) {
         until_closed = milliseconds(20 * choices().below(50));
       if (cluster_.world().faults.late_close && choices().one_in(3))
         until_closed = seconds(1 + choices().below(60));
+      if (const auto said = closes_after.find(node); said != closes_after.end())
+        until_closed = said->second;
       const int boots = cluster_.drbd().boots(node);
       scheduler().after(until_closed, [=, this] {
         if (cluster_.drbd().is_on(node) && cluster_.drbd().boots(node) == boots)
@@ -196,17 +211,18 @@ void Toolstack::destroy(int node, const std::string& name) {
 
 void Toolstack::unpause(int node, const std::string& name) {
   Domain* domain = cluster_.find(node, name);
-  if (domain == nullptr || domain->ending || domain->run != Run::Paused)
+  if (domain == nullptr || domain->ending || domain->migrating || domain->run != Run::Paused)
     return;
   cluster_.world().tell(node, "xl", "unpause ", name);
   cluster_.set_run(*domain, Run::Running);
 }
 
 std::shared_ptr<Migration> Toolstack::migrate(const Guest& guest, int source, int target) {
-  const Domain* domain = cluster_.find(source, guest.name);
-  if (domain == nullptr || domain->ending || domain->run != Run::Running ||
+  Domain* domain = cluster_.find(source, guest.name);
+  if (domain == nullptr || domain->ending || domain->migrating || domain->run != Run::Running ||
       !cluster_.drbd().is_on(target))
     return nullptr;
+  domain->migrating = true;
   auto migration = std::make_shared<Migration>();
   migration->guest = guest;
   migration->source = source;
@@ -216,6 +232,16 @@ std::shared_ptr<Migration> Toolstack::migrate(const Guest& guest, int source, in
   start(source, "migrate", [this, migration] { send(migration); });
   start(target, "migrate-receive", [this, migration] { receive(migration); });
   return migration;
+}
+
+void Toolstack::kill_receiver(int node) {
+  if (!scheduler().kill_one(node, "xl migrate-receive"))
+    return;
+  cluster_.world().tell(node, "xl", "migrate-receive is killed");
+  for (auto& [id, domain] : cluster_.node(node).domains)
+    if (domain.name.ends_with("--incoming"))
+      domain.migrating = false;
+  break_migration();
 }
 
 void Toolstack::break_migration() {
@@ -258,6 +284,10 @@ void Toolstack::send(const std::shared_ptr<Migration>& migration) {
   const unsigned id = cluster_.find(m.source, m.guest.name)->id;
   const auto domain = [&] { return cluster_.domain(m.source, id); };
   const auto usable = [&] { return domain() != nullptr && !domain()->ending; };
+  const Done at_end([&] {
+    if (domain() != nullptr)
+      domain()->migrating = false;
+  });
   const auto resume = [&] {
     if (!usable())
       return;
@@ -295,6 +325,11 @@ void Toolstack::receive(const std::shared_ptr<Migration>& migration) {
       cluster_.make_domain(m.target, m.guest.name + "--incoming", m.guest.uuid, m.guest.disks).id;
   const auto domain = [&] { return cluster_.domain(m.target, id); };
   const auto usable = [&] { return domain() != nullptr && !domain()->ending; };
+  domain()->migrating = true;
+  const Done at_end([&] {
+    if (domain() != nullptr)
+      domain()->migrating = false;
+  });
   reach(m, 1);
   if (!wait_until(m, false, [&] { return m.stream_done; })) {
     if (usable())

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -45,11 +46,16 @@ class Toolstack {
   std::shared_ptr<Migration> migrate(const Guest& guest, int source, int target);
   /// The connection between the two xl ends. Each end notices in its own time.
   void break_migration();
+  /// The xl that receives a migration is killed: its guest stays as it is.
+  void kill_receiver(int node);
   void unpause(int node, const std::string& name);
 
   /// Called when a migration comes to its next stage: 1 the target's domain is there, 2 the source
   /// is suspended, 3 the target has its disks, 4 go, 5 the target runs, 6 the source is gone.
   std::function<void(const Migration&)> on_stage;
+
+  /// How long blkback takes to close a device, on each node; by chance where it is not said.
+  std::map<int, Time> closes_after;
 
   struct Call {
     int node;
