@@ -18,6 +18,7 @@ Cluster::Cluster(World& world, DrbdShape shape)
       world_.scheduler().wake(*actor);
   };
   drbd_.is_written = [this](int resource, int node) { return writer(resource, node) != nullptr; };
+  drbd_.lost_update = [this](int resource) { may_stand_alone.insert(resource); };
   drbd_.check = [this] { check_writers(); };
   drbd_.demoted = [this](int resource, int node, int volume) {
     for (const auto& [id, domain] : this->node(node).domains) {

@@ -203,6 +203,19 @@ void DrbdModel::set_role(int resource, int node, int volume, bool primary) {
     check();
 }
 
+/// DRBD 9 asks every node that its peers are connected to, too.
+bool DrbdModel::reaches_hidden_primary(int resource, int node) const {
+  for (int p = 0; p < shape_.nodes; ++p) {
+    if (p == node || !sees_each_other(resource, node, p))
+      continue;
+    for (int q = 0; q < shape_.nodes; ++q)
+      if (q != node && q != p && sees_each_other(resource, p, q) &&
+          !sees_each_other(resource, node, q) && is_primary(resource, q))
+        return true;
+  }
+  return false;
+}
+
 std::optional<drbd::Answer> DrbdModel::try_promote(int resource, int node, int volume) {
   Site& here = site(resource, node);
   if (!here.up)
@@ -224,6 +237,8 @@ std::optional<drbd::Answer> DrbdModel::try_promote(int resource, int node, int v
     return std::nullopt;
   if (!good)
     return refusal(code::no_up_to_date);
+  if (shape_.generation == 9 && reaches_hidden_primary(resource, node))
+    return refusal(code::not_strongly_connected);
   for (int p = 0; p < shape_.nodes; ++p) {
     if (p == node || side(resource, node, p).link != Link::Connected || !is_primary(resource, p))
       continue;
@@ -417,7 +432,8 @@ void DrbdModel::lose(int resource, int node, int peer, Link link) {
   world_.tell(node, "drbd", name_of(resource), " lost the connection to node", peer);
   end.link = link;
   ++end.epoch;
-  end.update_under_way = false;
+  if (std::exchange(end.update_under_way, false) && lost_update)
+    lost_update(resource);
   end.peer_primary = false;
   if (end.syncing) {  // it stays Inconsistent until it is synchronised
     end.syncing = false;

@@ -85,6 +85,9 @@ class DrbdModel {
   std::function<void(int resource, int node)> changed;
   std::function<bool(int resource, int node)> is_written;  ///< a guest runs on it there
   std::function<void(int resource, int node, int volume)> demoted;
+  /// A change of the setting was on its way when the connection was lost: no node can know whether
+  /// it arrived.
+  std::function<void(int resource)> lost_update;
   std::function<void()> check;
 
  private:
@@ -118,6 +121,7 @@ class DrbdModel {
     return const_cast<Side&>(std::as_const(*this).side(resource, node, peer));
   }
   bool reachable(int a, int b) const { return is_on(a) && is_on(b) && !is_cut(a, b); }
+  bool reaches_hidden_primary(int resource, int node) const;
   void notify(int resource, int node);
   void announce(int resource, int node);
   void set_role(int resource, int node, int volume, bool primary);
