@@ -259,8 +259,8 @@ void Cluster::check_at_rest() {
           continue;
         const Link link = drbd_.link(r, n, p);
         const bool both = drbd_.is_primary(r, n) && drbd_.is_primary(r, p);
-        if (link != Link::StandAlone && !both && drbd_.two_primaries(r, n, p) &&
-            !drbd_.configured_two_primaries(r))
+        if (link != Link::StandAlone && drbd_.link(r, p, n) != Link::StandAlone && !both &&
+            drbd_.two_primaries(r, n, p) && !drbd_.configured_two_primaries(r))
           world_.violation("a window was left open", where + " towards node" + std::to_string(p));
         if (link == Link::StandAlone && !may_stand_alone.contains(r) &&
             !decided_by_person.contains(r))

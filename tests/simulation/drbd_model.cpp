@@ -287,6 +287,8 @@ drbd::Answer DrbdModel::set_two_primaries(int resource, int node, int peer, bool
     notify(resource, peer);
   } else if (here.link == Link::Connected || here.link == Link::Handshake) {
     here.update_under_way = true;
+  } else if (allowed && lost_update) {
+    lost_update(resource);  // the link was lost since it was looked at
   }
   notify(resource, node);
   return {};

@@ -194,17 +194,15 @@ TEST_CASE("a migration is refused when the link is down and the target has not n
   CHECK(stage.said("goes on at its source"));
 }
 
-TEST_CASE("the link goes in the open window, before the promotion: the guest stays") {
-  Stage stage(shape_of(8));
+TEST_CASE("the link goes while the window is opened: the guest stays") {
+  Stage stage(shape_of(GENERATE(8, 9)));
   stage.toolstack.migrate(stage.web, 0, 1);
   stage.at_stage(2, [&] { stage.cut(); });
   stage.settle();
+  // Whether the setting arrived is known to neither node: the two may refuse each other afterwards.
   CHECK(stage.runs_on() == "node0");
-  stage.restore();
-  stage.run(seconds(60));
-  CHECK(stage.connected());
   CHECK(stage.roles() == "Primary/Secondary");
-  CHECK(stage.two_primaries() == "no/no");
+  CHECK(stage.said("goes on at its source"));
 }
 
 TEST_CASE("both links go before GO: the source's guest goes on, and the nodes find each other") {

@@ -48,6 +48,10 @@ class Story {
   Ending run() {
     draw_faults();
     draw_guests();
+    // Nobody can know then what the configuration says.
+    if (world_.faults.broken_drbdadm)
+      for (int r = 0; r < cluster_.drbd().shape().resources; ++r)
+        cluster_.may_stand_alone.insert(r);
     toolstack_.on_stage = [this](const Migration& migration) { at_stage(migration.stage); };
     toolstack_.create(0, guests_.front(), choices_.one_in(8));
     run_until(seconds(3));
@@ -360,7 +364,7 @@ class Story {
     for (int n = 0; n < cluster_.nodes(); ++n)
       if (cluster_.node(n).lost_a_helper && !world_.violated())
         use_once(n);
-    run_until(world_.now() + seconds(70));
+    run_until(world_.now() + seconds(800));  // a late answer of DRBD is waited for that long
     if (!world_.violated())
       cluster_.check_at_rest();
   }

@@ -310,6 +310,9 @@ void Toolstack::send(const std::shared_ptr<Migration>& migration) {
   cluster_.rename(*domain(), m.guest.name + "--migratedaway");
   scheduler().sleep(milliseconds(1 + choices().below(20)));
   m.go = !m.broken;
+  if (!m.go)  // neither end knows then which of them has the guest
+    for (const Disk& disk : m.guest.disks)
+      cluster_.may_stand_alone.insert(disk.resource);
   reach(m, 4);
   if (!wait_until(m, true, [&] { return m.done; }))
     return cluster_.world().tell(m.source, "xl", "Domain state is now undefined");
