@@ -270,13 +270,15 @@ void Cluster::check_at_rest() {
         if (claim.resource == name && !value(n, claim.backend / "state") && !is_used(r, n))
           world_.violation("a record was left behind",
                            where + ": the claim of " + claim.backend.text());
-      const bool dual = [&] {
+      const bool is_needed = [&] {
         for (int p = 0; p < nodes(); ++p)
-          if (p != n && drbd_.is_primary(r, n) && drbd_.is_primary(r, p))
+          if (p != n &&
+              ((drbd_.is_primary(r, n) && drbd_.is_primary(r, p)) ||
+               drbd_.link(r, n, p) == Link::StandAlone || drbd_.link(r, p, n) == Link::StandAlone))
             return true;
         return false;
       }();
-      if (node(n).windows.contains(name) && !dual)
+      if (node(n).windows.contains(name) && !is_needed)
         world_.violation("a record was left behind", where + ": the window");
     }
   }

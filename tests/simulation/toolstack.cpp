@@ -247,7 +247,7 @@ void Toolstack::kill_receiver(int node) {
 void Toolstack::break_migration() {
   for (const auto& each : migrations_)
     if (const auto migration = each.lock(); migration && !migration->broken) {
-      migration->broken = true;
+      migration->broken = broke_ = true;
       migration->source_notices = cluster_.world().now() + milliseconds(500) * choices().below(8);
       migration->target_notices = cluster_.world().now() + milliseconds(500) * choices().below(8);
       cluster_.world().tell(-1, "network", "the migration's connection breaks");
@@ -310,12 +310,15 @@ void Toolstack::send(const std::shared_ptr<Migration>& migration) {
   cluster_.rename(*domain(), m.guest.name + "--migratedaway");
   scheduler().sleep(milliseconds(1 + choices().below(20)));
   m.go = !m.broken;
-  if (!m.go)  // neither end knows then which of them has the guest
+  reach(m, 4);
+  if (!wait_until(m, true, [&] { return m.done; })) {
+    cluster_.world().tell(m.source, "xl", "Domain state is now undefined");
+    // The ends do not know then which of them has the guest. Where the replication link goes as
+    // well, each does what is right if it has it, and the two may refuse each other.
     for (const Disk& disk : m.guest.disks)
       cluster_.may_stand_alone.insert(disk.resource);
-  reach(m, 4);
-  if (!wait_until(m, true, [&] { return m.done; }))
-    return cluster_.world().tell(m.source, "xl", "Domain state is now undefined");
+    return;
+  }
   scheduler().sleep(milliseconds(5 + choices().below(50)));
   take_down(m.source, id);
   reach(m, 6);

@@ -50,6 +50,9 @@ class Toolstack {
   void kill_receiver(int node);
   void unpause(int node, const std::string& name);
 
+  std::size_t migrations_begun() const { return migrations_.size(); }
+  bool any_migration_broke() const { return broke_; }
+
   /// Called when a migration comes to its next stage: 1 the target's domain is there, 2 the source
   /// is suspended, 3 the target has its disks, 4 go, 5 the target runs, 6 the source is gone.
   std::function<void(const Migration&)> on_stage;
@@ -86,6 +89,7 @@ class Toolstack {
 
   Cluster& cluster_;
   std::vector<std::weak_ptr<Migration>> migrations_;
+  bool broke_ = false;
 };
 
 }  // namespace block_drbd::simulation
