@@ -79,6 +79,13 @@ void Cluster::set_run(Domain& domain, Run run) {
     if (!is_open(domain.node, domain.id, disk.device))
       world_.violation("a guest runs without its disk",
                        domain.name + " on node" + std::to_string(domain.node));
+    for (const Opened& each : node(domain.node).opened) {
+      const Domain* other = this->domain(domain.node, each.domain);
+      if (each.resource == disk.resource && each.volume == disk.volume && each.domain != 0 &&
+          each.domain != domain.id && other == nullptr)
+        world_.violation("an earlier guest's last writes may still come",
+                         domain.name + " on node" + std::to_string(domain.node));
+    }
     for (int p = 0; p < nodes(); ++p)
       if (p != domain.node && drbd_.is_ahead(disk.resource, p, domain.node) &&
           !decided_by_person.contains(disk.resource))
@@ -137,12 +144,19 @@ void Cluster::attached(int node, const std::string& backend, const std::string& 
   for (int r = 0; r < drbd_.shape().resources; ++r)
     for (int v = 0; v < drbd_.shape().volumes; ++v)
       if (device::physical_device(drbd_.minor_of(r, v)) == physical_device) {
+        // blkback opens it a moment later.
         const Opened opened{path->frontend(), path->device(), r, v};
-        if (drbd_.open(r, node, v))
-          this->node(node).opened.push_back(opened);
-        else
-          world_.violation("a device was attached that cannot be opened",
-                           DrbdModel::name_of(r) + " on node" + std::to_string(node));
+        const int boots = drbd_.boots(node);
+        world_.scheduler().after(milliseconds(1 + world_.choices().below(8)), [=, this] {
+          if (drbd_.boots(node) != boots || !drbd_.is_on(node) || !value(node, backend + "/state"))
+            return;
+          if (drbd_.open(r, node, v))
+            this->node(node).opened.push_back(opened);
+          else if (const Domain* domain = this->domain(node, opened.domain);
+                   opened.domain == 0 || (domain != nullptr && !domain->ending))
+            world_.violation("a device was attached that cannot be opened",
+                             DrbdModel::name_of(r) + " on node" + std::to_string(node));
+        });
       }
 }
 

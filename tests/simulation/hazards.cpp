@@ -153,6 +153,8 @@ TEST_CASE("a migration within one node shares the role") {
   stage.settle();
   CHECK(stage.runs_on() == "node0");
   CHECK(stage.roles() == "Primary/Secondary");
+  CHECK(stage.last_call().verb == Verb::Remove);
+  CHECK(stage.last_call().ok);
   stage.toolstack.shutdown(0, "web");
   stage.settle();
   CHECK(stage.roles() == "Secondary/Secondary");
@@ -305,6 +307,32 @@ TEST_CASE("a guest reboots though the peer is dead") {
   stage.toolstack.shutdown(0, "web", true);
   stage.settle();
   CHECK(stage.runs_on() == "node0");
+}
+
+TEST_CASE("what one guest had while the peer is dead is not given to another") {
+  Stage stage(shape_of(GENERATE(8, 9)));
+  stage.cluster.crash(1);
+  stage.run(seconds(20));
+  stage.toolstack.shutdown(0, "web");
+  stage.settle();
+  Guest copy = stage.web;
+  copy.name = "copy";
+  copy.uuid = "uuid-copy";
+  stage.toolstack.create(0, copy);
+  stage.settle();
+  CHECK(stage.runs_on() == "nowhere");
+  CHECK(stage.roles() == "Secondary/Secondary");
+}
+
+TEST_CASE("a guest does not start while an earlier one's device is still open") {
+  Stage stage(shape_of(GENERATE(8, 9)));
+  stage.toolstack.closes_after[0] = seconds(60);
+  stage.toolstack.shutdown(0, "web");
+  stage.run(seconds(45));
+  REQUIRE(stage.roles() == "Primary/Secondary");
+  stage.toolstack.create(0, stage.web);
+  stage.settle();
+  CHECK((stage.runs_on() == "nowhere" || !stage.cluster.is_open(0, 1, 51712)));
 }
 
 TEST_CASE("twenty starts wait for an absent peer once") {
