@@ -112,6 +112,7 @@ void Toolstack::remove_disks(int node, unsigned id) {
         cluster_.node(node).lost_a_helper = true;
       } else {
         run(node, Verb::Remove, path, false);
+        scheduler().sleep(milliseconds(40 + choices().below(40)));  // libxl goes on to wipe
       }
       cluster_.wipe_backend(node, path);
     });
