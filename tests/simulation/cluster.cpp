@@ -150,10 +150,12 @@ void Cluster::attached(int node, const std::string& backend, const std::string& 
         world_.scheduler().after(milliseconds(1 + world_.choices().below(8)), [=, this] {
           if (drbd_.boots(node) != boots || !drbd_.is_on(node) || !value(node, backend + "/state"))
             return;
+          const Domain* domain = this->domain(node, opened.domain);
+          if (opened.domain != 0 && (domain == nullptr || domain->ending))
+            return;  // it is being closed already
           if (drbd_.open(r, node, v))
             this->node(node).opened.push_back(opened);
-          else if (const Domain* domain = this->domain(node, opened.domain);
-                   opened.domain == 0 || (domain != nullptr && !domain->ending))
+          else
             world_.violation("a device was attached that cannot be opened",
                              DrbdModel::name_of(r) + " on node" + std::to_string(node));
         });

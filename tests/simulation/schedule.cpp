@@ -197,6 +197,7 @@ class Story {
           toolstack_.break_migration();
         return;
       case Deed::RestoreLink:
+        note_uneven_settings();  // its ends may have had no time to close a window
         restore_links();
         return;
       case Deed::BreakMigration:
@@ -354,6 +355,7 @@ class Story {
         cluster_.may_stand_alone.insert(r);
     world_.tell(-1, "world", "all links and nodes come back, and everything comes to rest");
     world_.faults = {};
+    run_until(world_.now() + seconds(10));
     restore_links();
     for (int n = 0; n < cluster_.nodes(); ++n)
       if (!cluster_.drbd().is_on(n))
