@@ -344,7 +344,7 @@ void Toolstack::receive(const std::shared_ptr<Migration>& migration) {
     return;
   }
   if (!usable())
-    return;
+    return break_migration();
   if (!add_disks(m.target, id, true)) {
     m.failed = !m.broken;
     take_down(m.target, id);
@@ -354,13 +354,14 @@ void Toolstack::receive(const std::shared_ptr<Migration>& migration) {
   scheduler().sleep(milliseconds(5 + choices().below(50)));
   m.ready = !m.broken;
   if (!wait_until(m, false, [&] { return m.go; }) || !usable()) {
+    break_migration();
     take_down(m.target, id);
     return;
   }
   cluster_.rename(*domain(), m.guest.name);
   scheduler().sleep(milliseconds(1 + choices().below(20)));
   if (!usable())
-    return;
+    return break_migration();
   if (domain()->run == Run::Paused)
     cluster_.set_run(*domain(), Run::Running);
   scheduler().sleep(milliseconds(1 + choices().below(5)));
