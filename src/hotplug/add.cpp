@@ -309,13 +309,18 @@ class Attaching {
     const Role before = volume.role.value_or(seen.resource.role);
     if (auto claimed = claim(seen, volume, before == Role::Primary); !claimed)
       return failure(claimed.error());
-    const bool left_over = before == Role::Primary && !promoted_ && !claim_->leave_role;
-    if (decision.action == Action::Promote && left_over && seen.in_use.empty()) {
+    bool is_primary = before == Role::Primary;
+    // A role that nobody here has asked for by now is left over from an earlier guest.
+    const bool left_over = is_primary && !promoted_ &&
+                           (!claim_->leave_role || decision.action == Action::HandOver) &&
+                           nobody_has(seen, volume);
+    if (left_over) {
       const auto closed = is_closed(seen.resource, volume);
       if (!closed)
         return failure(closed.error());
       if (!*closed)
         return wait_for_close();
+      is_primary = false;
     }
     if (decision.action == Action::HandOver) {
       const auto window = open_window(host_, seen.resource, request_, path_, has_keeper_, budget_);
@@ -327,8 +332,7 @@ class Attaching {
     }
     // What this run has taken already is not asked for again: DRBD may not answer this time, and
     // take the role after it was given back.
-    const bool has_role =
-        before == Role::Primary && (promoted_ || decision.action == Action::Share);
+    const bool has_role = is_primary && (promoted_ || decision.action == Action::Share);
     if (!has_role) {
       const auto answer = host_.drbd.promote(seen.resource, volume, budget_.left());
       if (!answer)
@@ -348,6 +352,14 @@ class Attaching {
         return step_back(seen.resource, volume, before);
     }
     return attach(seen, volume);
+  }
+
+  /// Of what shares the role with the volume: on 8.4 each has its own.
+  static bool nobody_has(const Survey& seen, const drbd::Volume& volume) {
+    const std::string device = device::physical_device(volume.minor);
+    return std::none_of(seen.in_use.begin(), seen.in_use.end(), [&](const auto& attachment) {
+      return !volume.role || attachment.backend.physical_device == device;
+    });
   }
 
   /// The role is left over from a guest that has ended. Its last writes may still be on their way,

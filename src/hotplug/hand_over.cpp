@@ -36,6 +36,7 @@ Result<Window> open_window(Host& host, const drbd::Resource& resource,
   if (decision.opening == Opening::Adopt && is_kept)
     return Window{.open = true, .because = {}};
 
+  const bool is_unanswered = *remembered && (*remembered)->unanswered;
   record::Window window{
       .resource = resource.name,
       .peer = source == nullptr ? std::nullopt : source->node_id,
@@ -43,7 +44,7 @@ Result<Window> open_window(Host& host, const drbd::Resource& resource,
       // An earlier window may have stayed open without its keeper, on the other node perhaps.
       .found_open = decision.opening == Opening::Allowed ||
                     (decision.opening == Opening::Adopt && (*remembered)->found_open),
-      .unanswered = decision.opening == Opening::Open,
+      .unanswered = decision.opening == Opening::Open || is_unanswered,
       .arrived = false};
   if (decision.opening != Opening::Wait)
     if (auto written = host.records.write(window); !written)
@@ -62,7 +63,7 @@ Result<Window> open_window(Host& host, const drbd::Resource& resource,
       host.drbd.set_two_primaries(resource, *connection, true, budget.left(status_limit));
   if (!answer)
     return failure(answer.error());
-  window.unanswered = false;
+  window.unanswered = is_unanswered;  // another disk of the guest may have asked in vain
   if (auto written = host.records.write(window); !written)
     return failure(written.error());
   if (answer->ok())

@@ -151,7 +151,10 @@ class Keeper {
       return true;
     const bool unanswered = std::any_of(claims.begin(), claims.end(),
                                         [](const Claim& claim) { return claim.unanswered; });
-    return try_to_release(host_, *left, unanswered && is_late(), budget);
+    const bool late = unanswered && is_late();
+    const auto released = try_to_release(host_, *left, late, budget);
+    // Users may be ending themselves, and then nobody else would look again.
+    return late && released ? false : released;
   }
 
   // -- the window --
@@ -245,7 +248,7 @@ class Keeper {
       return false;
     host_.report.tell(Severity::Info, "DRBD resource " + resource_ +
                                           ": the hand-over is over, one Primary is allowed again");
-    return forget();
+    return window.unanswered && is_late() ? false : forget();
   }
 
   /// Whether what DRBD has not answered may still take effect.

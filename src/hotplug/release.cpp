@@ -259,10 +259,15 @@ class Release {
     if (!claims)
       return failure(claims.error());
     for (const Claim& claim : *claims)
-      if (claim.phase != Phase::Promoting)
+      if (claim.phase != Phase::Promoting && !may_be_answered(claim))
         if (auto removed = host_.records.remove(claim); !removed)
           return failure(removed.error());
     return Turn::Done;
+  }
+
+  /// Another disk's promotion may still take effect: its own release looks after that.
+  bool may_be_answered(const Claim& claim) const {
+    return late_ && claim.unanswered && !(claim.backend == own_);
   }
 
   std::string not_released() {

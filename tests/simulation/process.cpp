@@ -370,6 +370,11 @@ class ModelRecords : public record::Records {
     here().held.insert_or_assign(held.resource, held);
     return {};
   }
+  Result<void> remove_held(const std::string& resource) override {
+    step();
+    here().held.erase(resource);
+    return {};
+  }
   Result<std::optional<record::Held>> held(const std::string& resource) override {
     step();
     return find(here().held, resource);
