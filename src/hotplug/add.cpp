@@ -186,8 +186,8 @@ class Attaching {
                      "). Write drbd:" + request_.resource + "/VOLUME in the guest's disk line");
     request_.volume = volume->number;
     request_.physical_device = device::physical_device(volume->minor);
-    if (auto forgotten = forget_abandoned(*seen); !forgotten)
-      return failure(forgotten.error());
+    if (auto released = release_abandoned(*seen); !released)
+      return failure(released.error());
 
     auto decision = decide(*seen);
     if (!decision)
@@ -215,23 +215,21 @@ class Attaching {
     return resource.volumes.size() == 1 ? &resource.volumes.front() : nullptr;
   }
 
-  /// An `add` that was killed, and whose `remove` never came, leaves its claim.
-  Result<void> forget_abandoned(Survey& seen) {
-    std::vector<Claim> kept;
-    for (const Claim& claim : seen.claims) {
-      if (claim.phase == Phase::Promoting && !(claim.backend == path_)) {
-        const auto backend = xenstore::read_backend(host_.store, claim.backend);
-        if (!backend)
-          return failure(backend.error());
-        if (!*backend) {
-          if (auto removed = host_.records.remove(claim); !removed)
-            return removed;
-          continue;
-        }
-      }
-      kept.push_back(claim);
+  /// An `add` that was killed, and whose `remove` never came, leaves its claim. One that only waits
+  /// will find its directory gone, and the claim says what it has to give back.
+  Result<void> release_abandoned(Survey& seen) {
+    for (Claim& claim : seen.claims) {
+      if (claim.phase != Phase::Promoting || claim.backend == path_)
+        continue;
+      const auto backend = xenstore::read_backend(host_.store, claim.backend);
+      if (!backend)
+        return failure(backend.error());
+      if (*backend)
+        continue;
+      claim.phase = Phase::Released;
+      if (auto written = host_.records.write(claim); !written)
+        return written;
     }
-    seen.claims = std::move(kept);
     return {};
   }
 

@@ -116,15 +116,16 @@ class Release {
     if ((*mine)->leave_role)
       return forget();
     // A role that is not given back is worse than what is not remembered.
-    if (auto remembered = remember_for_later(*seen, **mine); !remembered)
+    const auto remembered = remember_for_later(*seen, **mine);
+    if (!remembered)
       host_.report.tell(Severity::Failure, remembered.error().message);
+    was_attached_ = was_attached_ && !remembered;
     return demote(*seen);
   }
 
   Result<void> remember_for_later(const Survey& seen, const Claim& mine) {
     if (!was_attached_ || seen.resource.role != Role::Primary)
       return {};
-    was_attached_ = false;
     const auto domain = xenstore::read_domain(host_.store, own_.frontend());
     if (!domain)
       return failure(domain.error());

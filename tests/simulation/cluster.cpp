@@ -82,7 +82,7 @@ void Cluster::set_run(Domain& domain, Run run) {
     for (const Opened& each : node(domain.node).opened) {
       const Domain* other = this->domain(domain.node, each.domain);
       if (each.resource == disk.resource && each.volume == disk.volume && each.domain != 0 &&
-          each.domain != domain.id && other == nullptr)
+          each.domain != domain.id && other == nullptr && !shared_by_local_migration)
         world_.violation("an earlier guest's last writes may still come",
                          domain.name + " on node" + std::to_string(domain.node));
     }

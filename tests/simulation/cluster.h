@@ -109,6 +109,8 @@ class Cluster {
   std::set<int> decided_by_person;
   /// An interrupted hand-over, or a person, left the two ends with different settings.
   std::set<int> may_stand_alone;
+  /// A guest migrated within its node: both its instances have the device for a moment.
+  bool shared_by_local_migration = false;
 
   void check_writers();
   void check_at_rest();

@@ -172,6 +172,7 @@ class Story {
           toolstack_.migrate(web(), from, other(from));
         return;
       case Deed::LocalMigration:
+        cluster_.shared_by_local_migration = true;
         if (const int from = home(); from >= 0)
           toolstack_.migrate(web(), from, from);
         return;
@@ -215,7 +216,10 @@ class Story {
           drbd.adjust(r, node);
         return;
       case Deed::Reconnect:
-        reconnect(node);
+        // In a larger cluster a guest could then migrate from a node that nobody sees, while
+        // another is still Primary for it: that one is taken for the source. A person's doing.
+        if (cluster_.nodes() == 2)
+          reconnect(node);
         return;
       case Deed::KillReceiver:
         for (int n = 0; n < cluster_.nodes(); ++n)
