@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <functional>
 
 #include "file.h"
 #include "spec/disk_spec.h"
@@ -22,6 +23,32 @@ std::string first_line(std::string_view text) {
   return printable(text.substr(0, text.find('\n')));
 }
 
+/// ENOENT from a tool is a missing tool, and nothing about the resource.
+tl::unexpected<Error> not_enoent(const Error& error) {
+  return failure(error.message, error.code == ENOENT ? 0 : error.code);
+}
+
+/// Follows `drbdsetup events2`. It may end at any time, as with its resource; then it is started
+/// again, but once a wait at most.
+class Events final : public Watch {
+ public:
+  using Start = std::function<Result<std::unique_ptr<process::Stream>>()>;
+
+  Events(std::unique_ptr<process::Stream> stream, Start start)
+      : stream_(std::move(stream)), start_(std::move(start)) {}
+
+  void wait(Duration limit) override {
+    if (stream_->has_ended())
+      if (auto started = start_())
+        stream_ = std::move(*started);
+    stream_->wait(limit);
+  }
+
+ private:
+  std::unique_ptr<process::Stream> stream_;
+  Start start_;
+};
+
 class Drbdsetup final : public Drbd {
  public:
   Drbdsetup(process::Processes& processes, std::string proc_drbd)
@@ -36,11 +63,8 @@ class Drbdsetup final : public Drbd {
     const bool json = *generation == Generation::V9;
     const auto output =
         processes_.run({"drbdsetup", "status", resource, json ? "--json" : "--verbose"}, limit);
-    if (!output) {
-      // ENOENT here is a missing tool, and nothing about the resource.
-      const auto& [message, code] = output.error();
-      return failure(message, code == ENOENT ? 0 : code);
-    }
+    if (!output)
+      return not_enoent(output.error());
     // Exit code 10: `RES: No such resource`, with an empty list or no text.
     auto resources = json ? read_status_json(output->out) : read_status_text(output->out);
     if (!resources && output->exit_code == 0)
@@ -92,6 +116,63 @@ class Drbdsetup final : public Drbd {
 
   Result<Answer> demote(const Resource& resource, const Volume& volume, Duration limit) override {
     return change("secondary", resource, volume, limit);
+  }
+
+  Result<Answer> set_two_primaries(const Resource& resource, const ConnectionSettings& connection,
+                                   bool allowed, Duration limit) override {
+    const auto generation = this->generation();
+    if (!generation)
+      return failure(generation.error());
+    if (*generation == Generation::Absent)
+      return absent(resource.name);
+    std::vector<std::string> argv{"drbdsetup", "net-options"};
+    if (*generation == Generation::V8) {
+      if (connection.local_address.empty() || connection.peer_address.empty())
+        return failure("DRBD tells no addresses of the connection of resource " + resource.name);
+      argv.insert(argv.end(), {connection.local_address, connection.peer_address});
+    } else {
+      if (!connection.node_id)
+        return failure("DRBD tells no node id of the peer " + connection.peer + " of resource " +
+                       resource.name);
+      argv.insert(argv.end(), {resource.name, std::to_string(*connection.node_id)});
+    }
+    argv.emplace_back(std::string("--allow-two-primaries=") + (allowed ? "yes" : "no"));
+    const auto output = processes_.run(argv, limit);
+    if (!output)
+      return failure(output.error());
+    return read_answer(output->exit_code, output->err);
+  }
+
+  Result<bool> configured_two_primaries(const std::string& resource, Duration limit) override {
+    const auto output = processes_.run({"drbdadm", "dump", resource}, limit);
+    if (!output)
+      return failure(output.error());
+    auto configured =
+        output->exit_code == 0
+            ? read_dump(output->out, resource)
+            : failure("`drbdadm dump " + resource + "` says: " + first_line(output->err));
+    if (!configured)
+      return failure("the configuration of DRBD resource " + resource +
+                     " cannot be read: " + configured.error().message);
+    return configured;
+  }
+
+  Result<std::unique_ptr<Watch>> watch(const std::string& resource) override {
+    Events::Start start = [this, resource]() -> Result<std::unique_ptr<process::Stream>> {
+      const auto generation = this->generation();
+      if (!generation)
+        return failure(generation.error());
+      if (*generation == Generation::Absent)  // the tool would load it
+        return absent(resource);
+      auto started = processes_.follow({"drbdsetup", "events2", resource});
+      if (!started)
+        return not_enoent(started.error());
+      return started;
+    };
+    auto stream = start();
+    if (!stream)
+      return failure(stream.error());
+    return std::make_unique<Events>(std::move(*stream), std::move(start));
   }
 
   std::string why_not_up(const std::string& resource, Duration limit) override {

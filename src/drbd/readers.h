@@ -28,6 +28,11 @@ Result<Settings> read_show_json(std::string_view text);
 /// `drbdsetup show RES [--show-defaults]` (DRBD 8.4; 9 prints a similar text). As above.
 Result<Settings> read_show_text(std::string_view text);
 
+/// Whether any `net` section of what `drbdadm dump RES` printed allows two primaries: the
+/// configuration file's word, not what is in force. What is about no or another resource is an
+/// error.
+Result<bool> read_dump(std::string_view text, std::string_view resource);
+
 enum class Generation {
   Absent,  ///< no DRBD in the kernel, or one older than 8
   V8,      ///< 8.3 or 8.4: role changes go by minor

@@ -30,34 +30,6 @@ namespace {
 
 constexpr std::string_view command = "drbdsetup show";
 
-void skip_blanks_and_comments(std::string_view& text) {
-  const auto skip_blanks = [&] {
-    text.remove_prefix(std::min(text.find_first_not_of(" \t\r\n"), text.size()));
-  };
-  skip_blanks();
-  while (text.starts_with('#')) {
-    take_line(text);
-    skip_blanks();
-  }
-}
-
-/// Takes a word, a text in quotes (without them), or one of `{` `}` `;` off a text that is not
-/// empty.
-std::string_view take_token(std::string_view& text) {
-  const auto take = [&](std::size_t size) {
-    const std::string_view taken = text.substr(0, size);
-    text.remove_prefix(taken.size());
-    return taken;
-  };
-  if (text.starts_with('"')) {
-    take(1);
-    const std::string_view quoted = take(text.find('"'));
-    take(1);
-    return quoted;
-  }
-  return take(std::max<std::size_t>(1, std::min(text.find_first_of(" \t\r\n{};\"#"), text.size())));
-}
-
 /// How far a fencing policy goes.
 int strength(std::string_view fencing) {
   return fencing == "resource-and-stonith" ? 2 : fencing == "resource-only" ? 1 : 0;

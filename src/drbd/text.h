@@ -1,4 +1,4 @@
-// Small tools of the readers: cutting text into lines and words.
+// Small tools of the readers: cutting text into lines, words and tokens.
 #pragma once
 
 #include <algorithm>
@@ -26,6 +26,38 @@ inline std::string_view take_word(std::string_view& line) {
   const std::string_view word = line.substr(0, line.find_first_of(blanks));
   line.remove_prefix(word.size());
   return word;
+}
+
+/// Takes blanks and comments off the beginning of a configuration's text.
+inline void skip_blanks_and_comments(std::string_view& text) {
+  const auto skip_blanks = [&] {
+    text.remove_prefix(std::min(text.find_first_not_of(" \t\r\n"), text.size()));
+  };
+  skip_blanks();
+  while (text.starts_with('#')) {
+    take_line(text);
+    skip_blanks();
+  }
+}
+
+/// Takes a word, a text in quotes (without them), or one of `{` `}` `;` off a configuration's text
+/// that is not empty.
+inline std::string_view take_token(std::string_view& text) {
+  const auto take = [&](std::size_t size) {
+    const std::string_view taken = text.substr(0, size);
+    text.remove_prefix(taken.size());
+    return taken;
+  };
+  if (text.starts_with('"')) {
+    take(1);
+    std::size_t end = 0;
+    while (end < text.size() && text[end] != '"')
+      end += text[end] == '\\' ? 2 : 1;
+    const std::string_view quoted = take(end);
+    take(1);
+    return quoted;
+  }
+  return take(std::max<std::size_t>(1, std::min(text.find_first_of(" \t\r\n{};\"#"), text.size())));
 }
 
 /// The number, when the whole text is one.

@@ -1,12 +1,15 @@
 #include "process/processes.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <climits>
 #include <csignal>
 #include <cstring>
 #include <optional>
@@ -22,6 +25,8 @@
 #include <boost/process/v2/process.hpp>
 #include <boost/process/v2/stdio.hpp>
 
+#include "process/tool_environment.h"
+
 namespace block_drbd::process {
 
 namespace {
@@ -33,10 +38,6 @@ using boost::system::error_code;
 constexpr std::size_t most_output = std::size_t{1} << 20;
 /// How long a killed tool may take to die before it counts as stuck in the kernel.
 constexpr Duration dying{500};
-
-/// All of its environment: the toolstack's is somebody's login, or a daemon's.
-constexpr const char* tool_environment[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C",
-                                            "HOME=/", "TERM=dumb", nullptr};
 
 /// How a tool starts. (process_environment would do, but has no definition in Boost 1.81's
 /// headers.)
@@ -96,25 +97,107 @@ std::string joined(const std::vector<std::string>& argv) {
   return line;
 }
 
+template <typename Done>
+void run_until(asio::io_context& context, Duration limit, Done done) {
+  const auto end = std::chrono::steady_clock::now() + limit;
+  while (!done() && context.run_one_until(end) > 0) {
+  }
+}
+
+// Process v2 with timers of our own: v1's wait_for leans on SIGCHLD and loses races, v2 waits on a
+// pidfd.
+class ToolStream final : public Stream {
+ public:
+  ToolStream(const std::string& tool, const std::vector<std::string>& argv, int interruption)
+      : interruption_(interruption),
+        child_(context_, tool, std::vector<std::string>(argv.begin() + 1, argv.end()),
+               v2::process_stdio{nullptr, said_, nullptr}, Start{}) {}
+  ToolStream(const ToolStream&) = delete;
+  ToolStream& operator=(const ToolStream&) = delete;
+  ~ToolStream() override {
+    if (!ended_)
+      end();
+  }
+
+  void wait(Duration limit) override {
+    const auto last = std::chrono::steady_clock::now() + limit;
+    for (;;) {
+      const auto left =
+          std::chrono::ceil<Duration>(last - std::chrono::steady_clock::now()).count();
+      std::array<pollfd, 2> descriptors{{
+          {.fd = ended_ ? -1 : said_.native_handle(), .events = POLLIN, .revents = 0},
+          {.fd = interruption_, .events = POLLIN, .revents = 0},
+      }};
+      const int ready = ::poll(descriptors.data(), descriptors.size(),
+                               static_cast<int>(std::clamp<Duration::rep>(left, 0, INT_MAX)));
+      if (ready == 0 || (ready > 0 && descriptors[1].revents != 0))
+        return;
+      if (ready > 0 && take())
+        return;
+    }
+  }
+
+  bool has_ended() const override { return ended_; }
+
+ private:
+  /// Takes off what was said. Its end alone is nothing said: whoever starts the tool again at once
+  /// would do so without a pause where it says something and ends.
+  bool take() {
+    std::array<char, 16384> buffer;
+    const ssize_t size = ::read(said_.native_handle(), buffer.data(), buffer.size());
+    if (size == 0 || (size < 0 && errno != EINTR && errno != EAGAIN))
+      end();
+    return size > 0;
+  }
+
+  void end() {
+    ended_ = true;
+    bool dead = false;
+    child_.async_wait([&](error_code error, int /*exit_code*/) { dead = !error; });
+    ::kill(child_.id(), SIGKILL);
+    run_until(context_, dying, [&] { return dead; });
+    if (!dead)
+      child_.detach();  // its destructor would wait for ever
+  }
+
+  int interruption_;
+  asio::io_context context_;
+  asio::readable_pipe said_{context_};
+  v2::process child_;
+  bool ended_ = false;
+};
+
 class BoostProcesses final : public Processes {
  public:
   BoostProcesses(std::vector<std::string> directories, int interruption)
       : directories_(std::move(directories)), interruption_(interruption) {}
 
   Result<Output> run(const std::vector<std::string>& argv, Duration limit) override {
+    return with_tool<Output>(argv,
+                             [&](const std::string& tool) { return run_found(tool, argv, limit); });
+  }
+
+  Result<std::unique_ptr<Stream>> follow(const std::vector<std::string>& argv) override {
+    return with_tool<std::unique_ptr<Stream>>(argv, [&](const std::string& tool) {
+      return std::make_unique<ToolStream>(tool, argv, interruption_);
+    });
+  }
+
+ private:
+  template <typename Value, typename Use>
+  Result<Value> with_tool(const std::vector<std::string>& argv, Use use) const {
     const auto tool = find(argv.front());
     if (!tool)
       return failure("the tool " + argv.front() +
                          " is not installed on this node (Debian: apt-get install drbd-utils)",
                      ENOENT);
     try {
-      return run_found(*tool, argv, limit);
+      return use(*tool);
     } catch (const std::exception& error) {  // Boost: no pipe, no process, no memory
       return failure("cannot run `" + joined(argv) + "`: " + error.what(), EAGAIN);
     }
   }
 
- private:
   std::optional<std::string> find(const std::string& name) const {
     for (const std::string& directory : directories_) {
       std::string path = directory;
@@ -125,8 +208,6 @@ class BoostProcesses final : public Processes {
     return std::nullopt;
   }
 
-  // Process v2 with a timer of our own: v1's wait_for leans on SIGCHLD and loses races, v2 waits on
-  // a pidfd.
   Result<Output> run_found(const std::string& tool, const std::vector<std::string>& argv,
                            Duration limit) const {
     asio::io_context context;
@@ -175,13 +256,6 @@ class BoostProcesses final : public Processes {
     return Output{.exit_code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status),
                   .out = std::move(out.text),
                   .err = std::move(err.text)};
-  }
-
-  template <typename Done>
-  static void run_until(asio::io_context& context, Duration limit, Done done) {
-    const auto end = std::chrono::steady_clock::now() + limit;
-    while (!done() && context.run_one_until(end) > 0) {
-    }
   }
 
   std::vector<std::string> directories_;

@@ -72,6 +72,7 @@ TEST_CASE("megabytes of nonsense do no harm", "[drbd][garbage]") {
       CHECK_FALSE(read_status_json(text));
       CHECK_FALSE(read_show_json(text));
       CHECK_FALSE(read_show_text(text));
+      CHECK_FALSE(read_dump(text, "r0"));
       read_status_text(text);
       read_answer(10, text);
       read_generation(text);
@@ -91,5 +92,6 @@ TEST_CASE("megabytes of nonsense do no harm", "[drbd][garbage]") {
     while (text.size() < size)
       text += "a{b;";
     CHECK_FALSE(read_show_text(text));
+    CHECK_FALSE(read_dump("resource r0{" + text, "r0"));
   }
 }

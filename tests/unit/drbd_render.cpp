@@ -9,7 +9,7 @@ namespace {
 
 using namespace drbd;
 
-enum class Reader { StatusText, StatusJson, ShowText, ShowJson, ProcDrbd, Answer };
+enum class Reader { StatusText, StatusJson, ShowText, ShowJson, Dump, ProcDrbd, Answer };
 
 Reader reader_for(const std::string& command) {
   // Of several commands only the last one printed something.
@@ -24,6 +24,8 @@ Reader reader_for(const std::string& command) {
     return json ? Reader::StatusJson : Reader::StatusText;
   if (verb == "show")
     return json ? Reader::ShowJson : Reader::ShowText;
+  if (verb == "dump")
+    return Reader::Dump;
   if (verb == "primary" || verb == "secondary" || verb == "net-options")
     return Reader::Answer;
   throw std::runtime_error("no reader for the capture of `" + command + "`");
@@ -91,6 +93,12 @@ std::string render(const Result<Settings>& settings) {
   return error_or(settings, render_settings);
 }
 
+std::string render_dump(const Result<bool>& two_primaries) {
+  return error_or<bool>(two_primaries, [](const bool& allowed) {
+    return std::string("configured two-primaries ") + (allowed ? "yes" : "no") + '\n';
+  });
+}
+
 std::string render(const Answer& answer) {
   std::ostringstream text;
   text << "exit " << answer.exit_code;
@@ -125,6 +133,9 @@ std::string read_and_render(const Capture& capture, const std::string& text) {
       return render(read_show_text(text));
     case Reader::ShowJson:
       return render(read_show_json(text));
+    case Reader::Dump:
+      return render_dump(
+          read_dump(text, capture.command.substr(capture.command.find_last_of(' ') + 1)));
     case Reader::ProcDrbd:
       return render_proc_drbd(text);
     case Reader::Answer:

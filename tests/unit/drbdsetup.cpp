@@ -40,9 +40,31 @@ class FakeProcesses : public process::Processes {
     return answer;
   }
 
+  Result<std::unique_ptr<process::Stream>> follow(const std::vector<std::string>& argv) override {
+    commands.push_back(joined(argv));
+    if (streams.empty())
+      return failure("nothing was to be followed, but: " + joined(argv));
+    auto stream = std::move(streams.front());
+    streams.pop_front();
+    return stream;
+  }
+
   std::deque<Result<Output>> answers;
+  std::deque<Result<std::unique_ptr<process::Stream>>> streams;
   Commands commands;
   Duration last_limit{0};
+};
+
+/// A tool that runs on until it is told that it ended.
+class FakeStream : public process::Stream {
+ public:
+  FakeStream(std::vector<Duration>& waits, bool& ended) : waits_(waits), ended_(ended) {}
+  void wait(Duration limit) override { waits_.push_back(limit); }
+  bool has_ended() const override { return ended_; }
+
+ private:
+  std::vector<Duration>& waits_;
+  bool& ended_;
 };
 
 struct Node {
@@ -351,6 +373,175 @@ TEST_CASE("settings that cannot be read are an error", "[drbdsetup]") {
     node.fails("no answer within 2000 ms", ETIMEDOUT);
     CHECK(node.drbd->settings("r0", 2s).error().code == ETIMEDOUT);
   }
+}
+
+TEST_CASE("two primaries are allowed and forbidden on one connection", "[drbdsetup]") {
+  ConnectionSettings connection;
+  SECTION("8.4: by its addresses") {
+    connection.local_address = "ipv4:10.0.0.2:7790";
+    connection.peer_address = "ipv4:10.0.0.1:7790";
+    Node node = Node::v84();
+    node.answer(
+        "drbd84/D9-drbdsetup-syntax/"
+        "01-drbdsetup_net_options_ipv4_10_0_0_2_7790_ipv4_10_0_0_1_7790_.bravo.txt");
+    node.answer(0, "", "");
+    const auto allowed = node.drbd->set_two_primaries(resource("r0"), connection, true, 4s);
+    REQUIRE(allowed);
+    CHECK(allowed->ok());
+    CHECK(node.processes.last_limit == 4s);
+    CHECK(node.drbd->set_two_primaries(resource("r0"), connection, false, 4s)->ok());
+    CHECK(node.processes.commands ==
+          Commands{"drbdsetup net-options ipv4:10.0.0.2:7790 ipv4:10.0.0.1:7790 "
+                   "--allow-two-primaries=yes",
+                   "drbdsetup net-options ipv4:10.0.0.2:7790 ipv4:10.0.0.1:7790 "
+                   "--allow-two-primaries=no"});
+  }
+  SECTION("9: by the resource and the peer's number") {
+    connection.node_id = 0;
+    connection.local_address = "ipv4:10.9.0.2:7000";
+    connection.peer_address = "ipv4:10.9.0.1:7000";
+    Node node = Node::v9();
+    node.answer("drbd9/dual-window.11-setup-set-yes-node2.txt");
+    node.answer("drbd9/dual-window.05b-setup-reset-no-both-primary-node2.txt");
+    CHECK(node.drbd->set_two_primaries(resource("r0"), connection, true, 4s)->ok());
+    const auto refused = node.drbd->set_two_primaries(resource("r0"), connection, false, 4s);
+    REQUIRE(refused);
+    CHECK(refused->code == code::both_primary);
+    CHECK(node.processes.commands ==
+          Commands{"drbdsetup net-options r0 0 --allow-two-primaries=yes",
+                   "drbdsetup net-options r0 0 --allow-two-primaries=no"});
+  }
+  SECTION("8.4, StandAlone") {
+    connection.local_address = "ipv4:10.0.0.2:7792";
+    connection.peer_address = "ipv4:10.0.0.1:7792";
+    Node node = Node::v84();
+    node.answer(
+        "drbd84/D9-drbdsetup-syntax/10-drbdadm_net_options___allow_two_primaries=yes_r2.bravo.txt");
+    const auto refused = node.drbd->set_two_primaries(resource("r2"), connection, true, 4s);
+    REQUIRE(refused);
+    CHECK(refused->code == code::connection_unknown);
+  }
+  SECTION("no answer") {
+    connection.node_id = 1;
+    Node node = Node::v9();
+    node.fails("no answer within 4000 ms", ETIMEDOUT);
+    CHECK(node.drbd->set_two_primaries(resource("r0"), connection, true, 4s).error().code ==
+          ETIMEDOUT);
+  }
+}
+
+TEST_CASE("a connection that DRBD does not name is not guessed at", "[drbdsetup]") {
+  ConnectionSettings connection;
+  connection.local_address = "ipv4:10.0.0.2:7790";
+  Node node84 = Node::v84();
+  CHECK_FALSE(node84.drbd->set_two_primaries(resource("r0"), connection, true, 1s));
+  CHECK(node84.processes.commands.empty());
+  connection.peer_address = "ipv4:10.0.0.1:7790";
+  Node node9 = Node::v9();
+  CHECK_FALSE(node9.drbd->set_two_primaries(resource("r0"), connection, true, 1s));
+  CHECK(node9.processes.commands.empty());
+}
+
+TEST_CASE("without the module no setting is changed", "[drbdsetup]") {
+  Node node;
+  ConnectionSettings connection;
+  connection.node_id = 1;
+  connection.local_address = connection.peer_address = "ipv4:10.0.0.1:7790";
+  const auto answer = node.drbd->set_two_primaries(resource("r0"), connection, false, 1s);
+  REQUIRE_FALSE(answer);
+  CHECK(answer.error().code == ENOENT);
+  CHECK(node.processes.commands.empty());
+}
+
+TEST_CASE("what is configured about two primaries is asked of drbdadm", "[drbdsetup]") {
+  const std::string dump = read_capture("drbd9/primary-here.dump.txt").out;
+  Node node = Node::v9();
+  SECTION("no") {
+    node.answer(0, dump, "");
+    const auto configured = node.drbd->configured_two_primaries("r0", 6s);
+    REQUIRE(configured);
+    CHECK_FALSE(*configured);
+    CHECK(node.processes.commands == Commands{"drbdadm dump r0"});
+    CHECK(node.processes.last_limit == 6s);
+  }
+  SECTION("yes") {
+    const std::string no = "allow-two-primaries  no;";
+    node.answer(0, std::string(dump).replace(dump.find(no), no.size(), "allow-two-primaries yes;"),
+                "");
+    CHECK(node.drbd->configured_two_primaries("r0", 6s).value());
+  }
+  SECTION("drbdadm fails") {
+    node.answer("drbd9/unknown.dump.txt");
+    const auto configured = node.drbd->configured_two_primaries("nosuch", 6s);
+    REQUIRE_FALSE(configured);
+    CHECK(says(configured.error().message, "nosuch"));
+    CHECK(says(configured.error().message, "not defined in your config"));
+  }
+  SECTION("drbdadm fails beside an answer") {
+    node.answer(10, dump, "oops\n");
+    CHECK(says(node.drbd->configured_two_primaries("r0", 6s).error().message, "oops"));
+  }
+  SECTION("drbdadm prints something else") {
+    node.answer(0, "", "");
+    CHECK_FALSE(node.drbd->configured_two_primaries("r0", 6s));
+    node.answer(0, "no resources defined!\n", "");
+    CHECK(says(node.drbd->configured_two_primaries("r0", 6s).error().message, "breaks off"));
+    node.answer(0, dump, "");
+    CHECK(says(node.drbd->configured_two_primaries("r1", 6s).error().message,
+               "does not understand: 'resource r0 {'"));
+  }
+  SECTION("drbdadm does not answer") {
+    node.fails("no answer within 6000 ms", ETIMEDOUT);
+    CHECK(node.drbd->configured_two_primaries("r0", 6s).error().code == ETIMEDOUT);
+  }
+}
+
+TEST_CASE("events are followed, and again when they end, but once a wait", "[drbdsetup]") {
+  Node node = Node::v84();
+  std::vector<Duration> first;
+  std::vector<Duration> second;
+  bool first_ended = false;
+  bool second_ended = false;
+  node.processes.streams.emplace_back(std::make_unique<FakeStream>(first, first_ended));
+  const auto watch = node.drbd->watch("r0");
+  REQUIRE(watch);
+  const Commands once{"drbdsetup events2 r0"};
+  const Commands twice{"drbdsetup events2 r0", "drbdsetup events2 r0"};
+  CHECK(node.processes.commands == once);
+  (*watch)->wait(1s);
+  (*watch)->wait(2s);
+  CHECK(first == std::vector<Duration>{1s, 2s});
+  CHECK(node.processes.commands == once);
+
+  first_ended = true;
+  (*watch)->wait(3s);  // it cannot be started: what has ended still lasts until the limit
+  CHECK(first == std::vector<Duration>{1s, 2s, 3s});
+  CHECK(node.processes.commands == twice);
+
+  node.processes.commands.clear();
+  node.processes.streams.emplace_back(std::make_unique<FakeStream>(second, second_ended));
+  second_ended = true;  // and ends at once
+  (*watch)->wait(4s);
+  CHECK(second == std::vector<Duration>{4s});
+  CHECK(node.processes.commands == once);
+
+  node.proc.write("drbd", "");  // the module goes: a tool would load it again
+  (*watch)->wait(5s);
+  CHECK(second == std::vector<Duration>{4s, 5s});
+  CHECK(node.processes.commands == once);
+}
+
+TEST_CASE("what cannot be followed is said", "[drbdsetup]") {
+  Node absent;
+  CHECK(absent.drbd->watch("r0").error().code == ENOENT);
+  CHECK(absent.processes.commands.empty());
+  Node node = Node::v9();
+  node.processes.streams.emplace_back(
+      failure("the tool drbdsetup is not installed on this node", ENOENT));
+  const auto watch = node.drbd->watch("r0");
+  REQUIRE_FALSE(watch);
+  CHECK(says(watch.error().message, "not installed"));
+  CHECK(watch.error().code != ENOENT);
 }
 
 TEST_CASE("why a resource is not up is told with what to run", "[drbdsetup]") {

@@ -31,6 +31,12 @@ struct Tools : TempDir {
                      int interruption = -1) const {
     return real_processes({path(), "/usr/bin", "/bin"}, interruption)->run(argv, limit);
   }
+  std::unique_ptr<Stream> follow(const std::vector<std::string>& argv,
+                                 int interruption = -1) const {
+    auto stream = real_processes({path(), "/usr/bin", "/bin"}, interruption)->follow(argv);
+    REQUIRE(stream);
+    return std::move(*stream);
+  }
   /// Runs a script that says something.
   std::string output_of(std::string_view script) const {
     tool("tool", script);
@@ -51,6 +57,13 @@ class Variable {
  private:
   const char* name_;
 };
+
+/// Whether a wait ends before its limit.
+bool ends_early(Stream& stream, Duration limit) {
+  const auto last = std::chrono::steady_clock::now() + limit;
+  stream.wait(limit);
+  return std::chrono::steady_clock::now() < last;
+}
 
 /// No child is left, neither at work nor as a zombie.
 bool all_reaped() {
@@ -349,6 +362,150 @@ TEST_CASE("a tool is stopped when we are asked to end", "[process]") {
     const Fd interruption(::eventfd(0, EFD_CLOEXEC));
     CHECK(tools.run({"true"}, plenty, interruption.get()));
   }
+}
+
+TEST_CASE("what a tool says ends a wait, and no other one", "[process][stream]") {
+  const Tools tools;
+  ::mkfifo((tools / "orders").c_str(), 0600);
+  tools.tool("tool", "while read order; do echo \"$order\"; done < " + tools / "orders");
+  auto stream = tools.follow({"tool"});
+  const Fd orders(::open((tools / "orders").c_str(), O_WRONLY));
+  const auto say = [&](const std::string& words) {
+    return ::write(orders.get(), words.data(), words.size()) == static_cast<ssize_t>(words.size());
+  };
+  CHECK_FALSE(ends_early(*stream, 20ms));
+  for (int count = 0; count < 20; ++count) {
+    REQUIRE(say("something\n"));
+    CHECK(ends_early(*stream, plenty));
+    CHECK_FALSE(ends_early(*stream, 5ms));
+  }
+  CHECK_FALSE(stream->has_ended());
+  CHECK_FALSE(ends_early(*stream, -1h));
+}
+
+TEST_CASE("what a tool said while nobody waited ends the next wait", "[process][stream]") {
+  const Tools tools;
+  tools.tool("tool", "echo first; echo > " + (tools / "said") + "; exec sleep 1000");
+  const auto stream = tools.follow({"tool"});
+  REQUIRE(eventually([&] { return tools.has("said"); }));
+  CHECK(ends_early(*stream, plenty));
+  CHECK_FALSE(ends_early(*stream, 10ms));
+}
+
+TEST_CASE("once a tool has ended a wait lasts", "[process][stream]") {
+  const Tools tools;
+  tools.tool("tool", "echo $1; echo word on stderr >&2; exit 3");
+  const auto stream = tools.follow({"tool", "last words"});
+  CHECK(ends_early(*stream, plenty));
+  CHECK_FALSE(stream->has_ended());  // no wait has met its end
+  CHECK_FALSE(ends_early(*stream, 100ms));
+  CHECK(stream->has_ended());
+  CHECK(all_reaped());
+  CHECK_FALSE(ends_early(*stream, 5ms));
+}
+
+TEST_CASE("a wait ends when we are asked to end", "[process][stream]") {
+  const Tools tools;
+  const Fd interruption(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC));
+  for (const char* tool : {"true", "sleep"}) {
+    INFO(tool);
+    itimerspec when{};
+    ::timerfd_settime(interruption.get(), 0, &when, nullptr);
+    const auto stream = tools.follow({tool, "1000"}, interruption.get());
+    CHECK_FALSE(ends_early(*stream, 50ms));
+    when.it_value.tv_nsec = 20'000'000;
+    ::timerfd_settime(interruption.get(), 0, &when, nullptr);
+    CHECK(ends_early(*stream, plenty));
+    CHECK(ends_early(*stream, plenty));
+  }
+}
+
+TEST_CASE("a tool that says very much is read on", "[process][stream]") {
+  const Tools tools;
+  tools.tool("tool", "head -c 3000000 /dev/zero; echo > " + (tools / "end") + "; exec sleep 1000");
+  const auto stream = tools.follow({"tool"});
+  while (!tools.has("end"))
+    stream->wait(1ms);
+  CHECK_FALSE(stream->has_ended());
+}
+
+TEST_CASE("a tool that is followed ends with its stream, and with us", "[process][stream]") {
+  const Tools tools;
+  tools.tool("tool", "trap '' TERM HUP INT PIPE; echo $$ > " + (tools / "pid") +
+                         "; echo begun; exec sleep 1000");
+  const auto pid = [&] {
+    REQUIRE(eventually([&] { return tools.read("pid").ends_with('\n'); }));
+    return std::stoi(tools.read("pid"));
+  };
+  SECTION("with its stream") {
+    auto stream = tools.follow({"tool"});
+    const pid_t tool = pid();
+    stream.reset();
+    CHECK(::kill(tool, 0) == -1);
+    CHECK(all_reaped());
+  }
+  SECTION("when it closes its stdout") {
+    tools.tool("tool", "exec >&-; echo $$ > " + (tools / "pid") + "; exec sleep 1000");
+    const auto stream = tools.follow({"tool"});
+    const pid_t tool = pid();
+    CHECK_FALSE(ends_early(*stream, 50ms));
+    CHECK(stream->has_ended());
+    CHECK(::kill(tool, 0) == -1);
+    CHECK(all_reaped());
+  }
+  SECTION("with us") {
+    const Subreaper subreaper;
+    Child we([&] {
+      const auto stream = tools.follow({"tool"});
+      for (;;)
+        stream->wait(plenty);
+      return 0;
+    });
+    const pid_t tool = pid();
+    we.signal(SIGKILL);
+    REQUIRE(we.wait() == 128 + SIGKILL);
+    const auto ended = wait_for(tool);  // ours by now
+    CHECK(ended == 128 + SIGKILL);
+    if (!ended)
+      ::kill(tool, SIGKILL);
+  }
+}
+
+TEST_CASE("a tool that is followed starts as any other", "[process][stream]") {
+  const Tools tools;
+  const Variable secret("BLOCK_DRBD_TEST_SECRET", "secret");
+  const Fd leaked(::open("/dev/null", O_RDWR));
+  const auto before = ::signal(SIGPIPE, SIG_IGN);
+  tools.tool("tool",
+             "cd " + tools.path() +
+                 "; ls /proc/self/fd > fd; env > env; readlink /proc/$$/fd/0 "
+                 "> stdin; readlink /proc/$$/fd/2 > stderr; grep SigIgn /proc/$$/status > ignored; "
+                 "echo \"$#\" \"[$1]\" > arguments; echo; exec sleep 1000");
+  const auto stream = tools.follow({"tool", "a b"});
+  ::signal(SIGPIPE, before);
+  REQUIRE(ends_early(*stream, plenty));
+  CHECK(tools.read("fd") == "0\n1\n2\n3\n");
+  CHECK(tools.read("stdin") == "/dev/null\n");
+  CHECK(tools.read("stderr") == "/dev/null\n");
+  CHECK(tools.read("arguments") == "1 [a b]\n");
+  CHECK(tools.read("env").find("BLOCK_DRBD") == std::string::npos);
+  CHECK(tools.read("env").find("LC_ALL=C\n") != std::string::npos);
+  CHECK(tools.read("ignored") == "SigIgn:\t0000000000000000\n");
+}
+
+TEST_CASE("a tool that cannot be followed is an error", "[process][stream]") {
+  const Tools tools;
+  const auto processes = real_processes({tools.path()}, -1);
+  const auto missing = processes->follow({"drbdsetup-of-nowhere", "events2"});
+  REQUIRE_FALSE(missing);
+  CHECK(missing.error().code == ENOENT);
+  CHECK(says(missing.error(), "not installed"));
+  ::chmod(tools.write("broken", "#!/of/nowhere\n").c_str(), 0755);
+  const auto broken = processes->follow({"broken", "events2"});
+  REQUIRE_FALSE(broken);
+  CHECK(broken.error().code != ENOENT);
+  CHECK(says(broken.error(), "`broken events2`"));
+  reap_what_did_not_start();
 }
 
 TEST_CASE("one after the other through the same object", "[process]") {
