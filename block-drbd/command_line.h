@@ -1,4 +1,4 @@
-// What is typed, or what a toolstack calls.
+// What is typed, or what a toolstack calls, or this program itself.
 #pragma once
 
 #include <string>
@@ -6,10 +6,15 @@
 
 #include "result.h"
 
-enum class Verb { Add, Remove, Help, Version };
+enum class Verb { Add, Remove, Keep, Help, Version };
 
-/// The verb of a command line; an error is a usage error.
-block_drbd::Result<Verb> parse_command_line(const std::vector<std::string>& arguments);
+struct CommandLine {
+  Verb verb = Verb::Help;
+  std::string resource;  ///< of Keep
+};
+
+/// An error is a usage error.
+block_drbd::Result<CommandLine> parse_command_line(const std::vector<std::string>& arguments);
 
 /// What --help prints.
 std::string usage();

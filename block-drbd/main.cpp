@@ -3,14 +3,17 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <functional>
 #include <iostream>
 
 #include "command_line.h"
 #include "drbd/drbdsetup.h"
 #include "hotplug/add.h"
+#include "hotplug/keeper.h"
 #include "hotplug/publish.h"
 #include "hotplug/remove.h"
 #include "process/ancestry.h"
+#include "process/detached.h"
 #include "process/interruption.h"
 #include "process/processes.h"
 #include "spec/disk_spec.h"
@@ -37,7 +40,39 @@ void tidy_descriptors() {
   ::close(descriptor);
 }
 
-Result<void> run(Verb verb, const std::string& xenbus_path, Report& report, int interruption) {
+/// The node as it really is, and what shall be done on it.
+Result<void> on_node(xenstore::Store& store, record::Records& records, Report& report,
+                     int interruption, const std::function<Result<void>(hotplug::Host&)>& action) {
+  const auto processes =
+      process::real_processes({"/usr/sbin", "/sbin", "/usr/bin", "/bin"}, interruption);
+  const auto drbd = drbd::drbdsetup(*processes, "/proc/drbd");
+  const auto devices = device::real_devices("");
+  const auto clock = process::steady_clock(interruption);
+  hotplug::Host host{
+      .store = store,
+      .drbd = *drbd,
+      .devices = *devices,
+      .records = records,
+      .clock = *clock,
+      .report = report,
+      .is_below_migrate_receive = [] { return process::is_below_migrate_receive(::getppid()); },
+      .start_keeper = [](const std::string& resource) -> Result<void> {
+        const auto program = process::own_program();
+        if (!program)
+          return failure(program.error());
+        return process::start_detached({*program, "keep", resource}, "block-drbd keep " + resource);
+      },
+      .random = std::minstd_rand(std::random_device()())};
+  return action(host);
+}
+
+Result<std::unique_ptr<record::Records>> open_records() {
+  return record::open_records("/run/block-drbd", "/run/xen-hotplug");
+}
+
+/// What the toolstack runs.
+Result<void> run_hotplug(Verb verb, const std::string& xenbus_path, Report& report,
+                         int interruption) {
   const auto path = xenstore::BackendPath::parse(xenbus_path);
   if (!path)
     return failure(path.error());
@@ -51,38 +86,42 @@ Result<void> run(Verb verb, const std::string& xenbus_path, Report& report, int 
   const auto store = xenstore::connect();
   if (!store)
     return failure(store.error());
-  const auto records = record::open_records("/run/block-drbd", "/run/xen-hotplug");
+  const auto records = open_records();
   if (!records) {
     const std::string message = records.error().message;
     hotplug::publish_failure(**store, report, *path, message);
     return failure(message);
   }
-  const auto processes =
-      process::real_processes({"/usr/sbin", "/sbin", "/usr/bin", "/bin"}, interruption);
-  const auto drbd = drbd::drbdsetup(*processes, "/proc/drbd");
-  const auto devices = device::real_devices("");
-  const auto clock = process::steady_clock(interruption);
-  hotplug::Host host{
-      .store = **store,
-      .drbd = *drbd,
-      .devices = *devices,
-      .records = **records,
-      .clock = *clock,
-      .report = report,
-      .is_below_migrate_receive = [] { return process::is_below_migrate_receive(::getppid()); },
-      .random = std::minstd_rand(std::random_device()())};
-  return verb == Verb::Add ? hotplug::add(host, *path) : hotplug::remove(host, *path);
+  return on_node(**store, **records, report, interruption, [&](hotplug::Host& host) {
+    return verb == Verb::Add ? hotplug::add(host, *path) : hotplug::remove(host, *path);
+  });
+}
+
+/// What the above leave behind: it may take as long as it needs.
+Result<void> run_keeper(const std::string& resource, Report& report, int interruption) {
+  const auto store = xenstore::connect();
+  if (!store)
+    return failure(store.error());
+  const auto records = open_records();
+  if (!records)
+    return failure(records.error());
+  return on_node(**store, **records, report, interruption,
+                 [&](hotplug::Host& host) { return hotplug::keep(host, resource); });
 }
 
 /// Nothing here throws for a failure that is expected; no memory, and the like, still shall be
 /// told.
-Result<void> run_safely(Verb verb, const std::string& xenbus_path, Report& report,
-                        int interruption) {
+Result<void> run_safely(const CommandLine& command, Report& report, int interruption) {
+  const bool keeps = command.verb == Verb::Keep;
+  const char* xenbus_path = std::getenv("XENBUS_PATH");
+  const std::string backend = xenbus_path == nullptr ? "" : xenbus_path;
   try {
-    return run(verb, xenbus_path, report, interruption);
+    return keeps ? run_keeper(command.resource, report, interruption)
+                 : run_hotplug(command.verb, backend, report, interruption);
   } catch (const std::exception& error) {
-    return failure("backend " + printable(xenbus_path) + ": " + error.what() +
-                   ". Look at `drbdadm status`: a resource of this guest may have the wrong role");
+    return failure((keeps ? "DRBD resource " + command.resource : "backend " + printable(backend)) +
+                   ": " + error.what() +
+                   ". Look at `drbdadm status`: a resource may have the wrong role");
   }
 }
 
@@ -90,19 +129,18 @@ Result<void> run_safely(Verb verb, const std::string& xenbus_path, Report& repor
 
 int main(int argc, char** argv) {
   tidy_descriptors();
-  const auto verb = parse_command_line({argv + 1, argv + argc});
-  if (!verb) {
-    std::cerr << "block-drbd: " << verb.error().message << ".\n" << usage();
+  const auto command = parse_command_line({argv + 1, argv + argc});
+  if (!command) {
+    std::cerr << "block-drbd: " << command.error().message << ".\n" << usage();
     return wrong_usage;
   }
-  if (*verb == Verb::Help || *verb == Verb::Version) {
-    std::cout << (*verb == Verb::Help ? usage() : std::string("block-drbd ") + version + '\n');
+  if (command->verb == Verb::Help || command->verb == Verb::Version) {
+    std::cout << (command->verb == Verb::Help ? usage()
+                                              : std::string("block-drbd ") + version + '\n');
     return EXIT_SUCCESS;
   }
   const auto report = stderr_and_syslog();
-  const char* xenbus_path = std::getenv("XENBUS_PATH");
-  const auto done = run_safely(*verb, xenbus_path == nullptr ? "" : xenbus_path, *report,
-                               process::catch_signals());
+  const auto done = run_safely(*command, *report, process::catch_signals());
   if (!done) {
     report->tell(Severity::Failure, done.error().message);
     return failed;

@@ -10,7 +10,7 @@ namespace {
 bool is(const Words& words, Verb verb) {
   const auto parsed = parse_command_line(words);
   INFO((parsed ? "understood" : parsed.error().message));
-  return parsed && *parsed == verb;
+  return parsed && parsed->verb == verb;
 }
 
 bool refused(const Words& words, const std::string& why) {
@@ -26,11 +26,28 @@ TEST_CASE("the toolstack's verbs", "[command line]") {
   CHECK(is({"remove"}, Verb::Remove));
 }
 
+TEST_CASE("what this program calls itself", "[command line]") {
+  for (const char* name : {"Wheezy", "r0", "web.example.org", "a+b_c-d", "add", "keep"}) {
+    const auto parsed = parse_command_line({"keep", name});
+    REQUIRE(parsed);
+    CHECK(parsed->verb == Verb::Keep);
+    CHECK(parsed->resource == name);
+  }
+  CHECK(refused({"keep"}, "needs the name of a DRBD resource"));
+  for (const char* name : {"", "../etc", ".hidden", "a/0", "a b", "drbd:Wheezy"})
+    CHECK(refused({"keep", name}, "needs the name of a DRBD resource"));
+  CHECK(refused({"keep", "a\x1b[2J"}, "'a?[2J' is none"));
+  CHECK(refused({"keep", "--force"}, "--force"));
+  CHECK(refused({"keep", "-f"}, "-f"));
+  CHECK(refused({"keep", "Wheezy", "Jessie"}, "positional"));
+}
+
 TEST_CASE("help and version", "[command line]") {
   for (const char* word : {"--help", "-h"}) {
     CHECK(is({word}, Verb::Help));
     CHECK(is({"add", word}, Verb::Help));  // nothing is done by somebody who asks what it does
     CHECK(is({word, "remove"}, Verb::Help));
+    CHECK(is({"keep", word}, Verb::Help));
   }
   CHECK(is({"--version"}, Verb::Version));
   CHECK(is({"-V"}, Verb::Version));
@@ -53,15 +70,18 @@ TEST_CASE("what is unknown is refused and named", "[command line]") {
 }
 
 TEST_CASE("more than a verb is refused", "[command line]") {
-  CHECK(refused({"add", "remove"}, "positional"));
-  CHECK(refused({"add", "Wheezy"}, "positional"));
-  CHECK(refused({"add", ""}, "positional"));
+  CHECK(refused({"add", "remove"}, "'add' stands alone"));
+  CHECK(refused({"remove", "Wheezy"}, "'remove' stands alone"));
+  CHECK(refused({"add", ""}, "'add' stands alone"));
+  CHECK(refused({"add", "remove", "keep"}, "positional"));
 }
 
 TEST_CASE("the usage names every verb and option", "[command line]") {
   const std::string text = usage();
-  for (const char* word : {"add", "remove", "--help", "--version", "-h", "-V", "XENBUS_PATH"})
+  for (const char* word :
+       {"add", "remove", "keep", "--help", "--version", "-h", "-V", "XENBUS_PATH"})
     CHECK(text.find(word) != std::string::npos);
-  CHECK(text.find("--verb") == std::string::npos);  // what it is called inside
+  for (const char* inside : {"--verb", "--resource"})  // what they are called inside
+    CHECK(text.find(inside) == std::string::npos);
   CHECK(text.back() == '\n');
 }
