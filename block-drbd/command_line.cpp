@@ -59,20 +59,19 @@ block_drbd::Result<CommandLine> parse_command_line(const std::vector<std::string
 
 std::string usage() {
   std::ostringstream text;
-  text
-      << "Usage: block-drbd add | remove\n"
-         "\n"
-         "Xen's toolstack (xl, libxl, xend) runs this for each disk of a guest that is a DRBD\n"
-         "resource, such as disk = [ 'drbd:Wheezy,xvda,w' ], with XENBUS_PATH naming the disk's\n"
-         "backend in xenstore.\n"
-         "\n"
-         "  add      make the resource Primary on this node and hand its device to the guest\n"
-         "  remove   make it Secondary again when no guest here uses it any more\n"
-         "  keep     run by this program itself for a resource: finishes what those may not wait for\n"
-         "\n"
-      << visible_options()
-      << "\n"
-         "Exit status: 0 done, 1 failed (the reason is on stderr, in the system log and, for xl,\n"
-         "in the backend's hotplug-error), 2 wrong usage.\n";
+  text << "Usage: block-drbd add | remove\n"
+          "\n"
+          "Xen's toolstack (xl, libxl, xend) runs this for each disk of a guest that is a DRBD\n"
+          "resource, such as disk = [ 'drbd:Wheezy,xvda,w' ], with XENBUS_PATH naming the disk's\n"
+          "backend in xenstore.\n"
+          "\n"
+          "  add      make the resource Primary on this node and hand its device to the guest\n"
+          "  remove   make it Secondary again when no guest here uses it any more\n"
+          "  keep     run by this program itself, to finish what those may not wait for\n"
+          "\n"
+       << visible_options()
+       << "\n"
+          "Exit status: 0 done, 1 failed (the reason is on stderr, in the system log and, for xl,\n"
+          "in the backend's hotplug-error), 2 wrong usage.\n";
   return text.str();
 }

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "hotplug/hand_over.h"
+#include "hotplug/keeper.h"
 #include "hotplug/publish.h"
 #include "hotplug/release.h"
 #include "hotplug/survey.h"
@@ -102,7 +103,8 @@ class Attaching {
 
   /// Empty until the disk spec was understood.
   const std::string& resource() const { return request_.resource; }
-  bool is_hand_over() const { return request_.purpose == Purpose::Incoming; }
+  /// Whether a keeper was started for it.
+  bool has_keeper() const { return has_keeper_; }
   /// Whether there is something to roll back.
   bool has_claimed() const { return claim_.has_value(); }
 
@@ -236,12 +238,11 @@ class Attaching {
     return {};
   }
 
-  /// Neither this run nor another that is under way made the resource Primary.
+  /// Neither this run nor any other made the resource Primary, as far as anybody remembers: what a
+  /// skipped `remove` left is nobody's decision.
   bool is_primary_by_person(const Survey& seen) const {
-    return seen.resource.role == Role::Primary && (!claim_ || claim_->leave_role) &&
-           std::none_of(seen.claims.begin(), seen.claims.end(), [&](const Claim& claim) {
-             return claim.phase == Phase::Promoting && !(claim.backend == path_);
-           });
+    return seen.resource.role == Role::Primary &&
+           (claim_ ? claim_->leave_role : seen.claims.empty());
   }
 
   Result<Decision> decide(const Survey& seen) {
@@ -327,6 +328,7 @@ class Attaching {
       const auto window = open_window(host_, seen.resource, request_, path_, budget_);
       if (!window)
         return failure(window.error());
+      has_keeper_ = window->open;
       if (!window->open)
         return wait_for_window(window->because);
     }
@@ -338,6 +340,9 @@ class Attaching {
         return refused(decision, *answer);
       promoted_ = true;
     }
+    if (decision.action == Action::HandOver)
+      if (auto whole = link_held(); !whole)
+        return failure(whole.error());
     if (decision.action == Action::Promote || decision.action == Action::TryToPromote) {
       const auto alone = is_alone(seen.resource);
       if (!alone)
@@ -409,6 +414,20 @@ class Attaching {
     return !any_peer_is_primary(*now) &&
            (!all_peers_settled(before) ||
             (all_peers_settled(*now) && now->peers.size() == before.peers.size()));
+  }
+
+  /// After a promotion beside the source: DRBD may have missed it only then, and have made this
+  /// node Primary on data that is old by now. The roll-back gives the role back.
+  Result<void> link_held() {
+    const auto now = host_.drbd.status(request_.resource, budget_.left(status_limit));
+    if (!now)
+      return failure(now.error());
+    if (drbd::sees_every_peer(*now) && any_peer_is_primary(*now))
+      return {};
+    return failure("the migration of DRBD resource " + request_.resource +
+                   " cannot be taken over: the link to its source was lost in the hand-over. The "
+                   "guest goes on at its source. Look at `drbdadm status " +
+                   request_.resource + "` on both nodes, then migrate again");
   }
 
   /// When DRBD refuses even that, the next turn finds the resource Primary by our own hand, and
@@ -530,6 +549,7 @@ class Attaching {
   xenstore::Domain domain_;
   std::optional<Claim> claim_;
   int windows_ = 0;  ///< that were closed again before the promotion
+  bool has_keeper_ = false;
   bool promoted_ = false;
   std::map<Awaited, TimePoint> since_;
   std::string waiting_for_;
@@ -542,8 +562,8 @@ Result<void> add(Host& host, const xenstore::BackendPath& path, Duration limit) 
   Attaching attaching(host, path, budget.less(rollback_reserve));
   const auto attached = attaching.run();
   if (attached) {
-    if (!attaching.is_hand_over())
-      look_after_window(host, attaching.resource());
+    if (!attaching.has_keeper())
+      call_keeper(host, attaching.resource(), path);
     return {};
   }
   host.clock.acknowledge();
@@ -558,7 +578,7 @@ Result<void> add(Host& host, const xenstore::BackendPath& path, Duration limit) 
     if (const auto released = release(host, path, resource, false, budget); !released)
       message += ". " + released.error().message;
   if (!resource.empty())
-    look_after_window(host, resource);
+    call_keeper(host, resource, std::nullopt);
   publish_failure(host.store, host.report, path, message);
   return failure(message);
 }

@@ -66,19 +66,4 @@ Result<Window> open_window(Host& host, const drbd::Resource& resource,
   return failure(policy::explain_opening(resource.name, *answer));
 }
 
-void look_after_window(Host& host, const std::string& resource) {
-  const auto window = host.records.window_of(resource);
-  if (!window) {
-    host.report.tell(Severity::Failure, window.error().message);
-    return;
-  }
-  if (!*window)
-    return;
-  if (auto started = host.start_keeper(resource); !started)
-    host.report.tell(Severity::Failure, "DRBD resource " + resource +
-                                            ": two primaries stay allowed, because nobody could "
-                                            "be left behind to forbid them: " +
-                                            started.error().message);
-}
-
 }  // namespace block_drbd::hotplug

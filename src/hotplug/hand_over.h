@@ -22,8 +22,4 @@ Result<Window> open_window(Host& host, const drbd::Resource& resource,
                            const policy::Request& request, const xenstore::BackendPath& backend,
                            const Budget& budget);
 
-/// Starts a keeper if the resource has a window that somebody must close: the one before may be
-/// lost.
-void look_after_window(Host& host, const std::string& resource);
-
 }  // namespace block_drbd::hotplug

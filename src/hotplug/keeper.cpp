@@ -23,6 +23,41 @@ constexpr Duration turn_limit = std::chrono::seconds(30);
 constexpr Duration first_pause{50};
 constexpr Duration longest_pause = std::chrono::seconds(2);
 
+/// What DRBD did not answer in time may take effect later; not for ever.
+constexpr Duration answers_come_within = std::chrono::minutes(2);
+
+/// The use has ended without a `remove`, or its `add` was killed: the toolstack has wiped the
+/// directory.
+Result<bool> has_ended(Host& host, const Claim& claim) {
+  const auto backend = xenstore::read_backend(host.store, claim.backend);
+  if (!backend)
+    return failure(backend.error());
+  constexpr xenstore::DomId own_domain = 0;
+  return !*backend && (claim.backend.frontend() == own_domain ||
+                       !host.store.domain_exists(claim.backend.frontend()));
+}
+
+Result<bool> has_work(Host& host, const std::string& resource,
+                      const std::optional<xenstore::BackendPath>& done) {
+  const auto window = host.records.window_of(resource);
+  if (!window)
+    return failure(window.error());
+  if (*window)
+    return true;
+  const auto claims = host.records.claims_on(resource);
+  if (!claims)
+    return failure(claims.error());
+  for (const Claim& claim : *claims) {
+    if (claim.backend == done)
+      continue;
+    if (claim.phase == Phase::Released)
+      return true;
+    if (const auto ended = has_ended(host, claim); !ended || *ended)
+      return ended;
+  }
+  return false;
+}
+
 class Keeper {
  public:
   Keeper(Host& host, std::string resource) : host_(host), resource_(std::move(resource)) {}
@@ -80,7 +115,7 @@ class Keeper {
     for (Claim& claim : claims) {
       if (claim.phase == Phase::Released)
         continue;
-      const auto ended = has_ended(claim);
+      const auto ended = has_ended(host_, claim);
       if (!ended)
         return failure(ended.error());
       if (!*ended)
@@ -93,17 +128,8 @@ class Keeper {
       return claim.phase == Phase::Released;
     });
     // One stands for all: the resource is given back as a whole, and then no claim is left.
-    return left == claims.end() ? true : try_to_release(host_, *left, budget);
-  }
-
-  /// `remove` never came, or an `add` was killed: the toolstack has wiped the directory.
-  Result<bool> has_ended(const Claim& claim) {
-    const auto backend = xenstore::read_backend(host_.store, claim.backend);
-    if (!backend)
-      return failure(backend.error());
-    constexpr xenstore::DomId own_domain = 0;
-    return !*backend && (claim.backend.frontend() == own_domain ||
-                         !host_.store.domain_exists(claim.backend.frontend()));
+    const bool late = host_.clock.now() - begin_ < answers_come_within;
+    return left == claims.end() ? true : try_to_release(host_, *left, late, budget);
   }
 
   // -- the window --
@@ -119,8 +145,8 @@ class Keeper {
     const auto resource = host_.drbd.status(resource_, budget.left(status_limit));
     if (!resource && resource.error().code != ENOENT)
       return failure(resource.error());
-    const auto step = resource ? policy::next_step(**window, *resource, add_is_under_way(claims))
-                               : WindowStep::Forget;
+    const auto step =
+        resource ? next_step(**window, *resource, add_is_under_way(claims)) : WindowStep::Forget;
     switch (step) {
       case WindowStep::Wait:
         return false;
@@ -130,6 +156,18 @@ class Keeper {
         return close(**window, *resource, budget);
     }
     return false;
+  }
+
+  WindowStep next_step(const record::Window& window, const drbd::Resource& resource,
+                       bool add_is_under_way) {
+    const bool idle = !add_is_under_way && policy::is_idle(window, resource);
+    if (!idle)
+      idle_since_.reset();
+    else if (!idle_since_)
+      idle_since_ = host_.clock.now();
+    const Duration idle_for =
+        idle ? std::chrono::duration_cast<Duration>(host_.clock.now() - *idle_since_) : Duration(0);
+    return policy::next_step(window, resource, add_is_under_way, idle_for);
   }
 
   Result<void> look_for_arrival(record::Window& window) {
@@ -167,8 +205,12 @@ class Keeper {
     const auto before = connection(window, budget);
     if (!before)
       return failure(before.error());
-    if (!is_open(*before))
-      return forget();
+    was_open_ = was_open_ || is_open(*before);
+    if (!is_open(*before)) {
+      const bool opens_late =
+          !window.found_open && !was_open_ && host_.clock.now() - begin_ < answers_come_within;
+      return opens_late ? false : forget();
+    }
     const auto answer =
         host_.drbd.set_two_primaries(resource, **before, false, budget.left(status_limit));
     if (!answer)
@@ -215,6 +257,9 @@ class Keeper {
 
   Host& host_;
   std::string resource_;
+  TimePoint begin_ = host_.clock.now();
+  std::optional<TimePoint> idle_since_;  ///< the window has served its purpose, as far as is seen
+  bool was_open_ = false;
   std::string said_;
 };
 
@@ -222,6 +267,18 @@ class Keeper {
 
 Result<void> keep(Host& host, const std::string& resource) {
   return Keeper(host, resource).run();
+}
+
+void call_keeper(Host& host, const std::string& resource,
+                 const std::optional<xenstore::BackendPath>& done) {
+  const auto work = has_work(host, resource, done);
+  const auto started = work && *work ? host.start_keeper(resource) : Result<void>();
+  if (!work || !started)
+    host.report.tell(Severity::Failure,
+                     "DRBD resource " + resource +
+                         ": nobody could be left behind to forbid two primaries again, or to give "
+                         "a role back that nobody uses: " +
+                         (work ? started.error() : work.error()).message);
 }
 
 }  // namespace block_drbd::hotplug

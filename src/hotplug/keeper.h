@@ -1,9 +1,11 @@
 // `block-drbd keep`: finishes what add and remove may not wait for, on one resource.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "hotplug/host.h"
+#include "xenstore/backend.h"
 
 namespace block_drbd::hotplug {
 
@@ -13,5 +15,11 @@ namespace block_drbd::hotplug {
 /// Whoever writes a window, or leaves a role behind, does so under the resource's lock and starts a
 /// keeper after it. A keeper ends under that lock, so none ends with such work unseen.
 Result<void> keep(Host& host, const std::string& resource);
+
+/// Starts a keeper if there is work for one, also such as an earlier keeper, a `remove` that was
+/// killed, or one that the toolstack never called has left. `done`: a backend whose claim is as it
+/// should be.
+void call_keeper(Host& host, const std::string& resource,
+                 const std::optional<xenstore::BackendPath>& done);
 
 }  // namespace block_drbd::hotplug

@@ -71,7 +71,8 @@ class Release {
   }
 
   /// Under the lock that the caller has.
-  Result<bool> try_once() {
+  Result<bool> try_once(bool late) {
+    late_ = late;
     return take_turn(false).map([](Turn turn) { return turn == Turn::Done; });
   }
 
@@ -191,8 +192,9 @@ class Release {
 
   Result<Turn> demote(const Survey& seen) {
     const auto volumes = volumes_to_demote(seen.resource, seen.claims);
-    const bool unanswered = std::any_of(seen.claims.begin(), seen.claims.end(),
-                                        [](const Claim& claim) { return claim.unanswered; });
+    const bool unanswered =
+        late_ && std::any_of(seen.claims.begin(), seen.claims.end(),
+                             [](const Claim& claim) { return claim.unanswered; });
     if (volumes.empty() && unanswered) {
       trouble_.emplace_back("DRBD has not answered a promotion, which may still take effect");
       return Turn::Again;
@@ -287,6 +289,7 @@ class Release {
   bool attached_;
   Budget budget_;
   bool was_attached_ = false;         ///< until this run
+  bool late_ = true;                  ///< what DRBD has not answered may still take effect
   std::vector<std::string> trouble_;  ///< what went wrong in the last attempt
   std::vector<drbd::Volume> held_;    ///< still Primary after it
 };
@@ -298,8 +301,8 @@ Result<void> release(Host& host, const xenstore::BackendPath& own, const std::st
   return Release(host, own, resource, attached, budget).run();
 }
 
-Result<bool> try_to_release(Host& host, const Claim& claim, const Budget& budget) {
-  return Release(host, claim.backend, claim.resource, false, budget).try_once();
+Result<bool> try_to_release(Host& host, const Claim& claim, bool late, const Budget& budget) {
+  return Release(host, claim.backend, claim.resource, false, budget).try_once(late);
 }
 
 }  // namespace block_drbd::hotplug

@@ -13,7 +13,9 @@ Result<void> release(Host& host, const xenstore::BackendPath& own, const std::st
                      bool attached, const Budget& budget);
 
 /// One attempt of the same, for a use whose claim says released; the caller has the resource's
-/// lock. False: the resource is still Primary for nobody, and may be tried again.
-Result<bool> try_to_release(Host& host, const record::Claim& claim, const Budget& budget);
+/// lock. False: the resource is still Primary for nobody, and may be tried again. `late`: a
+/// promotion that DRBD has not answered may still take effect.
+Result<bool> try_to_release(Host& host, const record::Claim& claim, bool late,
+                            const Budget& budget);
 
 }  // namespace block_drbd::hotplug

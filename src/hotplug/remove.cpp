@@ -2,7 +2,7 @@
 
 #include <set>
 
-#include "hotplug/hand_over.h"
+#include "hotplug/keeper.h"
 #include "hotplug/publish.h"
 #include "hotplug/release.h"
 #include "spec/disk_spec.h"
@@ -12,15 +12,6 @@ namespace block_drbd::hotplug {
 namespace {
 
 constexpr Duration last_attempt = std::chrono::seconds(4);
-
-/// What `remove` could not do in its time: somebody goes on trying.
-void leave_to_keeper(Host& host, const std::string& resource) {
-  if (auto started = host.start_keeper(resource); !started)
-    host.report.tell(Severity::Failure, "DRBD resource " + resource +
-                                            ": nobody could be left behind to make it Secondary "
-                                            "later: " +
-                                            started.error().message);
-}
 
 Result<void> release_all(Host& host, const xenstore::BackendPath& path, const Budget& budget) {
   const auto backend = xenstore::read_backend(host.store, path);
@@ -42,12 +33,10 @@ Result<void> release_all(Host& host, const xenstore::BackendPath& path, const Bu
 
   std::string messages;
   for (const std::string& resource : resources) {
-    if (const auto released = release(host, path, resource, resource == attached, budget);
-        !released) {
+    const auto released = release(host, path, resource, resource == attached, budget);
+    if (!released)
       messages += (messages.empty() ? "" : ". ") + released.error().message;
-      leave_to_keeper(host, resource);
-    }
-    look_after_window(host, resource);
+    call_keeper(host, resource, released ? std::optional(path) : std::nullopt);
   }
   if (!messages.empty())
     return failure(messages);

@@ -7,6 +7,17 @@ namespace block_drbd::policy {
 using drbd::Connection;
 using drbd::Role;
 
+namespace {
+
+const drbd::Peer* peer_of(const record::Window& window, const drbd::Resource& resource) {
+  const auto found =
+      std::find_if(resource.peers.begin(), resource.peers.end(),
+                   [&](const drbd::Peer& each) { return each.node_id == window.peer; });
+  return found == resource.peers.end() ? nullptr : &*found;
+}
+
+}  // namespace
+
 OpeningDecision decide_opening(Access access, const drbd::ConnectionSettings* source,
                                const std::optional<record::Window>& window) {
   if (source == nullptr)
@@ -34,24 +45,32 @@ OpeningDecision decide_opening(Access access, const drbd::ConnectionSettings* so
   return {.opening = Opening::Open, .because = {}};
 }
 
+bool is_idle(const record::Window& window, const drbd::Resource& resource) {
+  const drbd::Peer* peer = peer_of(window, resource);
+  return peer != nullptr && drbd::is_settled(*peer) &&
+         (resource.role != Role::Primary || peer->role != Role::Primary);
+}
+
 WindowStep next_step(const record::Window& window, const drbd::Resource& resource,
-                     bool add_is_under_way) {
-  const auto peer =
-      std::find_if(resource.peers.begin(), resource.peers.end(),
-                   [&](const drbd::Peer& each) { return each.node_id == window.peer; });
-  if (peer == resource.peers.end())
+                     bool add_is_under_way, Duration idle_for) {
+  const drbd::Peer* peer = peer_of(window, resource);
+  if (peer == nullptr)
     return WindowStep::Forget;  // 8.4, StandAlone
-  if (drbd::is_settled(*peer)) {
-    const bool both = resource.role == Role::Primary && peer->role == Role::Primary;
-    return both || add_is_under_way ? WindowStep::Wait : WindowStep::Close;
-  }
-  // The value decides whether two nodes accept each other: not to be touched in the middle.
+  if (add_is_under_way)
+    return WindowStep::Wait;
+  // That the guest arrived, and its source is not Primary any more, was seen through the link. Else
+  // the migration was aborted, perhaps because all links were lost at once, and this one is not
+  // missed yet: `no` would not get through, and the source would keep `yes`.
+  if (is_idle(window, resource))
+    return window.arrived || idle_for >= seen_alive_after ? WindowStep::Close : WindowStep::Wait;
+  // Both are Primary; or the nodes are shaking hands, where the value decides whether they accept
+  // each other, and is not to be touched in the middle.
   if (peer->connection == Connection::Connected)
     return WindowStep::Wait;
-  // The link is lost. The source resumes its guest with the open setting when the guest has not
-  // left it for good, and nobody there will close it: `no` here would part the two. Else it comes
-  // back with its configuration.
-  return window.arrived && !add_is_under_way ? WindowStep::Close : WindowStep::Wait;
+  // The link is lost. While the guest has not left its source for good, that resumes it with the
+  // open setting, and nobody there will close it: `no` here would part the two. Else the source
+  // closes it for itself, or comes back with its configuration.
+  return window.arrived ? WindowStep::Close : WindowStep::Wait;
 }
 
 }  // namespace block_drbd::policy

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "clock.h"
 #include "drbd/settings.h"
 #include "drbd/state.h"
 #include "policy/access.h"
@@ -36,8 +37,16 @@ enum class WindowStep {
   Forget,  ///< the connection has ended, and the setting with it
 };
 
-/// What the keeper does about an open window. `add_is_under_way`: for this resource, on this node.
+/// Not both nodes are Primary, as far as this one sees.
+bool is_idle(const record::Window& window, const drbd::Resource& resource);
+
+/// A peer that is gone is missed after ping-int and ping-timeout, 10.5 s by default. Who sees it
+/// longer than this has seen it alive.
+inline constexpr Duration seen_alive_after = std::chrono::seconds(12);
+
+/// What the keeper does about an open window. `add_is_under_way`: for this resource, on this node;
+/// `idle_for`: how long it has been so without a break.
 WindowStep next_step(const record::Window& window, const drbd::Resource& resource,
-                     bool add_is_under_way);
+                     bool add_is_under_way, Duration idle_for);
 
 }  // namespace block_drbd::policy

@@ -74,6 +74,7 @@ TEST_CASE("DRBD 8.4: the one connection is the source's") {
 }
 
 TEST_CASE("a window is closed when it is not needed, and never when that would part the nodes") {
+  const Duration idle_for = GENERATE(Duration(0), seen_alive_after);
   for (const std::optional<int> id : {std::optional<int>(), std::optional(1)})
     for (const bool arrived : {false, true})
       for (const bool add_is_under_way : {false, true})
@@ -90,13 +91,17 @@ TEST_CASE("a window is closed when it is not needed, and never when that would p
                   .volumes = {{.number = 0, .minor = 1, .disk = Disk::UpToDate, .role = own}},
                   .peers = {peer(7, Connection::Connected, Role::Secondary),
                             peer(id, connected, role)}};
-              const auto step = next_step(window(id, arrived), resource, add_is_under_way);
+              const auto step =
+                  next_step(window(id, arrived), resource, add_is_under_way, idle_for);
               const bool both = own == Role::Primary && role == Role::Primary;
               const bool handshake = connected == Connection::Connected && role == Role::Unknown;
               const bool seen = connected == Connection::Connected && !handshake;
               REQUIRE(step != WindowStep::Forget);
+              const bool alive = arrived || idle_for == seen_alive_after;
+              REQUIRE(is_idle(window(id, arrived), resource) == (seen && !both));
               REQUIRE((step == WindowStep::Close) ==
-                      (!add_is_under_way && ((seen && !both) || (!seen && !handshake && arrived))));
+                      (!add_is_under_way &&
+                       ((seen && !both && alive) || (!seen && !handshake && arrived))));
             }
 }
 
@@ -104,5 +109,6 @@ TEST_CASE("a window ends with its connection") {
   const drbd::Resource alone{
       .name = "Wheezy", .role = Role::Primary, .suspended = false, .volumes = {}, .peers = {}};
   for (const bool add_is_under_way : {false, true})
-    CHECK(next_step(window(std::nullopt), alone, add_is_under_way) == WindowStep::Forget);
+    CHECK(next_step(window(std::nullopt), alone, add_is_under_way, Duration(0)) ==
+          WindowStep::Forget);
 }

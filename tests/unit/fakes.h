@@ -158,8 +158,12 @@ class FakeDrbd : public drbd::Drbd {
 
   Result<drbd::Answer> set_two_primaries(const drbd::Resource& /*resource*/,
                                          const drbd::ConnectionSettings& connection, bool allowed,
-                                         Duration /*limit*/) override {
+                                         Duration limit) override {
     calls.push_back(std::string("two-primaries ") + (allowed ? "yes" : "no"));
+    if (window_hangs) {
+      clock_.wait(limit);
+      return failure("`drbdsetup net-options` hangs in the kernel", ETIMEDOUT);
+    }
     if (!window_answers.empty()) {
       const drbd::Answer answer = window_answers.front();
       window_answers.erase(window_answers.begin());
@@ -234,6 +238,7 @@ class FakeDrbd : public drbd::Drbd {
   bool by_resource = false;  ///< DRBD 9
   bool promotion_hangs = false;
   bool demotion_hangs = false;
+  bool window_hangs = false;
   Duration takes{0};                     ///< a look at the state
   std::set<int> open;                    ///< minors that somebody has open
   std::vector<drbd::Answer> promotions;  ///< answers to the next promotions, before its own rules

@@ -46,7 +46,7 @@ TEST_CASE("a guest arrives where one Primary is allowed: a window is opened, and
   REQUIRE(node.add());
   CHECK(node.drbd.role(1) == Role::Primary);
   CHECK(node.value(5, "physical-device") == "93:1");
-  CHECK(node.drbd.calls == Calls{"status", "show", "two-primaries yes", "primary 1"});
+  CHECK(node.drbd.calls == Calls{"status", "show", "two-primaries yes", "primary 1", "status"});
   CHECK(node.clock.elapsed() == 0s);  // the guest is suspended
   CHECK(node.records.windows.contains("Wheezy"));
   CHECK(node.keepers == Calls{"Wheezy"});
@@ -191,6 +191,58 @@ TEST_CASE("the migration is aborted: the window is closed when the role is given
   CHECK(node.records.all.empty());
 }
 
+TEST_CASE(
+    "the migration is aborted as all links are lost at once, and this one is not missed yet") {
+  Arrival node(GENERATE(8, 9));
+  REQUIRE(node.add());
+  node.clock.at(1s, [&] {
+    REQUIRE(node.remove());
+    node.store.wipe("backend/vbd/5");
+  });
+  // `no` would not get through; the source has resumed its guest and keeps `yes`.
+  node.clock.at(11s, [&] {
+    CHECK(node.two_primaries());
+    node.link_is_down();
+  });
+  node.clock.at(60s, [&] {
+    CHECK(node.two_primaries());
+    node.link_is_up();
+    node.peer_is(Role::Primary);
+  });
+  REQUIRE(node.keep());
+  CHECK_FALSE(node.two_primaries());
+}
+
+TEST_CASE("DRBD misses the source only when the target is promoted: the data may be old") {
+  Arrival node(GENERATE(8, 9));
+  SECTION("the link goes") {
+    node.drbd.during_promotion = [&] { node.link_is_down(); };
+  }
+  SECTION("the source goes on") {
+    node.drbd.during_promotion = [&] { node.peer_is(Role::Secondary); };
+  }
+  const auto result = node.add();
+  CHECK(says(result, "link to its source was lost"));
+  CHECK(says(result, "goes on at its source"));
+  CHECK(node.value(5, "physical-device").empty());
+  CHECK(node.drbd.role(1) == Role::Secondary);
+  CHECK(node.records.all.empty());
+}
+
+TEST_CASE("two primaries are allowed later than anybody waits: they are forbidden then") {
+  Arrival node(GENERATE(8, 9));
+  node.drbd.window_hangs = true;
+  CHECK_FALSE(node.add());
+  node.drbd.window_hangs = false;
+  REQUIRE(node.remove());
+  node.store.wipe("backend/vbd/5");
+  node.clock.at(node.clock.elapsed() + 40s,
+                [&] { node.drbd.in_force.connections.front().two_primaries = true; });
+  REQUIRE(node.keep());
+  CHECK_FALSE(node.two_primaries());
+  CHECK(node.records.windows.empty());
+}
+
 TEST_CASE("the link is lost in the window") {
   Arrival node(GENERATE(8, 9));
   REQUIRE(node.add());
@@ -240,7 +292,7 @@ TEST_CASE("what was allowed before the guest arrived is closed if the configurat
   Arrival node(GENERATE(8, 9));
   node.drbd.in_force.connections.front().two_primaries = true;
   REQUIRE(node.add());
-  CHECK(node.drbd.calls == Calls{"status", "show", "primary 1"});
+  CHECK(node.drbd.calls == Calls{"status", "show", "primary 1", "status"});
   node.takes_its_name();
   node.peer_is(Role::Secondary);
   SECTION("configured so: it stays") {
@@ -380,6 +432,39 @@ TEST_CASE("a role that remove could not give back is given back when the device 
     REQUIRE(hotplug::keep(node.host, "Wheezy"));
     CHECK(node.drbd.role(1) == Role::Primary);
   }
+}
+
+TEST_CASE("what a killed or skipped remove left is nobody's decision, and gets a keeper") {
+  FakeNode node(GENERATE(8, 9));
+  REQUIRE(hotplug::add(node.host, FakeNode::path(5)));
+  node.store.wipe("backend/vbd/5");
+  node.store.domains.erase(5);
+  if (GENERATE(false, true))
+    node.records.all.front().phase = record::Phase::Released;
+  node.keepers.clear();
+  node.guest(6, "web", "uuid-web");
+  SECTION("the peer cannot be seen") {
+    node.link_is_down();
+    CHECK_FALSE(hotplug::add(node.host, FakeNode::path(6)));
+    CHECK(node.keepers == Calls{"Wheezy"});
+    REQUIRE(hotplug::keep(node.host, "Wheezy"));
+  }
+  SECTION("the peer has the guest by now: the roll-back of the attempt gives it back at once") {
+    node.peer_is(Role::Primary);
+    CHECK_FALSE(hotplug::add(node.host, FakeNode::path(6)));
+  }
+  CHECK(node.drbd.role(1) == Role::Secondary);
+}
+
+TEST_CASE("a promotion that DRBD never answered is not waited for for ever") {
+  FakeNode node(GENERATE(8, 9));
+  node.drbd.promotion_hangs = true;
+  CHECK_FALSE(hotplug::add(node.host, FakeNode::path(5)));
+  CHECK(node.keepers == Calls{"Wheezy"});
+  node.store.wipe("backend/vbd/5");
+  REQUIRE(hotplug::keep(node.host, "Wheezy"));
+  CHECK(node.clock.elapsed() > 2min);
+  CHECK(node.records.all.empty());
 }
 
 TEST_CASE("the keeper gives back what an add that was killed took, when its guest is gone") {
