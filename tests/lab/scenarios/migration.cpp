@@ -81,7 +81,7 @@ TEST_CASE_METHOD(Lab, "a guest with two resources and three volumes migrates whi
       "\"drbd:Buster/1,xvdc,w\"]'");
   node1.guest_writes("wheezy");
   for (Node* node : {&node1, &node2}) {
-    node->types("echo 'resource Potato {' >/etc/drbd.d/potato.res");
+    node->types("echo 'nonsense' >/etc/drbd.d/potato.res");
     node->fails("drbdadm dump Wheezy");
   }
 
@@ -199,6 +199,7 @@ TEST_CASE_METHOD(Lab, "a migration breaks off after the target's add - the guest
   REQUIRE(migration.ends().status != 0);
   node1.guest_writes("wheezy");
   node2.types("ss -K '( sport = :4444 )'");
+  node2.types("xl destroy wheezy--incoming");
   node2.becomes("Wheezy", "Secondary");
   // Nobody would close it at the source. One side alone would part the two.
   REQUIRE(node1.two_primaries("Wheezy") == "yes");
