@@ -332,7 +332,11 @@ class Attaching {
       if (!window->open)
         return wait_for_window(window->because);
     }
-    if (decision.action != Action::Share || before != Role::Primary) {
+    // What this run has taken already is not asked for again: DRBD may not answer this time, and
+    // take the role after it was given back.
+    const bool has_role =
+        before == Role::Primary && (promoted_ || decision.action == Action::Share);
+    if (!has_role) {
       const auto answer = host_.drbd.promote(seen.resource, volume, budget_.left());
       if (!answer)
         return promotion_unanswered(answer.error());
@@ -344,7 +348,7 @@ class Attaching {
       if (auto whole = link_held(); !whole)
         return failure(whole.error());
     if (decision.action == Action::Promote || decision.action == Action::TryToPromote) {
-      const auto alone = is_alone(seen.resource);
+      const auto alone = is_alone(seen.resource, decision.action == Action::TryToPromote);
       if (!alone)
         return failure(alone.error());
       if (!*alone)
@@ -407,12 +411,14 @@ class Attaching {
 
   /// After our promotion: promotions are ordered cluster-wide while the link is up, so whoever
   /// looks last sees the other. A peer whose role is not known any more is not settled.
-  Result<bool> is_alone(const drbd::Resource& before) {
+  /// `tried`: beside a peer that was Primary; it may have been missed only now, and then what is
+  /// decided while a peer cannot be seen is still to be decided.
+  Result<bool> is_alone(const drbd::Resource& before, bool tried) {
     const auto now = host_.drbd.status(request_.resource, budget_.left(status_limit));
     if (!now)
       return failure(now.error());
     return !any_peer_is_primary(*now) &&
-           (!all_peers_settled(before) ||
+           ((!tried && !all_peers_settled(before)) ||
             (all_peers_settled(*now) && now->peers.size() == before.peers.size()));
   }
 

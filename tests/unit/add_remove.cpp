@@ -260,6 +260,29 @@ TEST_CASE("the link is lost between the promotion and the second look: not settl
   require_nothing_left_behind(node, 5);
 }
 
+TEST_CASE("a Primary peer dies unnoticed, and a third node cannot be seen: no ground to go on") {
+  FakeNode node(9);
+  node.peer_is(Role::Primary);
+  drbd::Peer third = node.peer();
+  third.connection = drbd::Connection::Connecting;
+  third.role = Role::Unknown;
+  third.volumes.front() = {
+      .number = 0, .replication = drbd::Replication::Off, .disk = drbd::Disk::Unknown};
+  node.drbd.state.peers.push_back(third);
+  node.drbd.during_promotion = [&] { node.link_is_down(); };
+  CHECK(says(add(node, 5), "is not connected"));
+  CHECK(node.drbd.role(1) == Role::Secondary);
+}
+
+TEST_CASE("a role that add has taken is not asked for again after a wait") {
+  // DRBD might not answer the second time, and take the role after it was given back.
+  FakeNode node(GENERATE(8, 9));
+  node.records.xen_locked = true;
+  node.clock.at(2s, [&] { node.records.xen_locked = false; });
+  REQUIRE(add(node, 5));
+  CHECK(node.drbd.count("primary 1") == 1);
+}
+
 TEST_CASE("a start while the peer cannot be seen") {
   FakeNode node(GENERATE(8, 9));
   node.link_is_down();
