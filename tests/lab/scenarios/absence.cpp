@@ -12,7 +12,7 @@ void refused_for_absence(Node& node, const std::string& guest, const std::string
   REQUIRE_THAT(answer, ContainsSubstring(resource + " is not connected to the other node") &&
                            ContainsSubstring("drbdadm primary " + resource));
   REQUIRE_FALSE(node.has_guest(guest));
-  node.left_nothing(resource);
+  REQUIRE(node.role(resource) == "Secondary");
 }
 
 }  // namespace
@@ -47,6 +47,22 @@ TEST_CASE_METHOD(Lab,
   node2.boots();
   node2.waits_until_up_to_date("Wheezy");
   node1.types("xl destroy wheezy");
+  records_are_whole("wheezy", disk_of_wheezy);
+}
+
+TEST_CASE_METHOD(Lab, "the link is cut under a guest - a start on the other side does no harm") {
+  node1.types("xl create /etc/xen/wheezy.cfg");
+  node1.guest_writes("wheezy");
+  link_is_cut();
+  // At once: DRBD does not know yet.
+  refused_for_absence(node2, "wheezy", "Wheezy");
+  node2.left_nothing("Wheezy");
+  node1.guest_writes("wheezy");
+  link_is_restored();
+  node2.waits_until_up_to_date("Wheezy");
+  node1.guest_writes("wheezy");
+  node1.types("xl destroy wheezy");
+  node1.becomes("Wheezy", "Secondary");
   records_are_whole("wheezy", disk_of_wheezy);
 }
 

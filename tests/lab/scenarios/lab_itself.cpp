@@ -31,17 +31,4 @@ TEST_CASE_METHOD(Lab, "the guest reports a record of another writer, and one tha
   REQUIRE_THAT(check.output, ContainsSubstring("RECORD LOST"));
 }
 
-TEST_CASE_METHOD(Lab, "the link is cut and comes back - the guest goes on") {
-  node1.types("xl create /etc/xen/wheezy.cfg");
-  node1.guest_writes("wheezy");
-  link_is_cut();
-  REQUIRE(eventually([&] { return node1.connection("Wheezy") == "Connecting"; }));
-  node1.guest_writes("wheezy");
-  link_is_restored();
-  node2.waits_until_up_to_date("Wheezy");
-  node1.types("xl destroy wheezy");
-  node1.becomes("Wheezy", "Secondary");
-  records_are_whole("wheezy", disk_of_wheezy);
-}
-
 }  // namespace block_drbd::lab
