@@ -211,8 +211,14 @@ TEST_CASE_METHOD(Lab, "a migration breaks off after the target's add - the guest
   ends(*this, node1, "wheezy", "Wheezy", disk_of_wheezy);
 }
 
+// Two Primaries that lose each other are a split brain to DRBD, whether both have written or not.
+// These two settings let the node that has not written follow the other.
 TEST_CASE_METHOD(Lab,
                  "the link is lost after the guest's arrival - the nodes find together again") {
+  for (Node* node : {&node1, &node2})
+    node->types(
+        "drbdadm net-options --after-sb-0pri=discard-zero-changes --after-sb-1pri=consensus "
+        "Wheezy");
   node1.types("xl create /etc/xen/wheezy.cfg");
   node1.guest_writes("wheezy");
   Task holder = node1.starts(hold_of_wheezy);
