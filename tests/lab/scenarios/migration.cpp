@@ -212,7 +212,7 @@ TEST_CASE_METHOD(Lab, "a migration breaks off after the target's add - the guest
 }
 
 // Two Primaries that lose each other are a split brain to DRBD, whether both have written or not.
-// These two settings let the node that has not written follow the other.
+// These settings let the node that has not written follow the other.
 TEST_CASE_METHOD(Lab,
                  "the link is lost after the guest's arrival - the nodes find together again") {
   for (Node* node : {&node1, &node2})
