@@ -201,9 +201,6 @@ class Attaching {
         return wait_for(Awaited::Link, decision->because);
       case Action::WaitForData:
         return wait_for(Awaited::Data, decision->because);
-      case Action::TryToPromote:
-        say_what_we_wait_for(Awaited::Peer, decision->because);
-        break;
       case Action::Promote:
       case Action::HandOver:
       case Action::Share:
@@ -273,17 +270,16 @@ class Attaching {
       situation.settings = std::move(*settings);
     }
     if (request_.purpose == Purpose::Start && !drbd::sees_every_peer(seen.resource))
-      if (auto remembered = remember_absence(situation); !remembered)
-        return failure(remembered.error());
+      remember_absence(situation);
     return policy::decide(request_, situation);
   }
 
   /// What earlier runs left about the time since a peer cannot be seen.
-  Result<void> remember_absence(policy::Situation& situation) {
+  void remember_absence(policy::Situation& situation) {
     const auto held = host_.records.held(request_.resource);
-    if (!held)
-      return failure(held.error());
-    situation.held = *held && !domain_.vm.empty() && (*held)->vm == domain_.vm &&
+    if (!held)  // it can be done without
+      host_.report.tell(Severity::Notice, held.error().message);
+    situation.held = held && *held && !domain_.vm.empty() && (*held)->vm == domain_.vm &&
                      host_.clock.now() < (*held)->until;
 
     bool all_known = true;
@@ -291,25 +287,22 @@ class Attaching {
       if (drbd::is_settled(peer))
         continue;
       const auto* connection = situation.settings->connection_to(peer.node_id);
-      if (connection == nullptr) {
+      if (connection == nullptr || connection->peer_address.empty()) {
         all_known = false;
         continue;
       }
       const record::Outage outage{.peer = host_of(connection->peer_address),
                                   .until = host_.clock.now() + outage_lasts};
       const auto known = host_.records.outage(outage.peer);
-      if (!known)
-        return failure(known.error());
       const bool waited_for = situation.waited_for_link >= policy::patience_for_link;
-      const bool absent = *known && host_.clock.now() < (*known)->until;
+      const bool absent = known && *known && host_.clock.now() < (*known)->until;
       if (absent || waited_for)
         if (auto written = host_.records.write(outage); !written)
-          return written;
+          host_.report.tell(Severity::Notice, written.error().message);
       all_known = all_known && absent;
     }
     if (all_known)
       situation.waited_for_link = policy::patience_for_link;
-    return {};
   }
 
   Result<Turn> promote(const Decision& decision, const Survey& seen, const drbd::Volume& volume) {
@@ -325,10 +318,10 @@ class Attaching {
         return wait_for_close();
     }
     if (decision.action == Action::HandOver) {
-      const auto window = open_window(host_, seen.resource, request_, path_, budget_);
+      const auto window = open_window(host_, seen.resource, request_, path_, has_keeper_, budget_);
       if (!window)
         return failure(window.error());
-      has_keeper_ = window->open;
+      has_keeper_ = true;
       if (!window->open)
         return wait_for_window(window->because);
     }
@@ -345,10 +338,10 @@ class Attaching {
       promoted_ = true;
     }
     if (decision.action == Action::HandOver)
-      if (auto whole = link_held(); !whole)
+      if (auto whole = link_held(seen.resource); !whole)
         return failure(whole.error());
-    if (decision.action == Action::Promote || decision.action == Action::TryToPromote) {
-      const auto alone = is_alone(seen.resource, decision.action == Action::TryToPromote);
+    if (decision.action == Action::Promote) {
+      const auto alone = is_alone(seen.resource);
       if (!alone)
         return failure(alone.error());
       if (!*alone)
@@ -397,8 +390,6 @@ class Attaching {
 
   Result<Turn> refused(const Decision& decision, const drbd::Answer& answer) {
     const bool hand_over = decision.action == Action::HandOver;
-    if (decision.action == Action::TryToPromote && policy::peer_is_primary(answer))
-      return again_after(pause_for_drbd);
     if (hand_over && policy::peer_is_primary(answer) && ++windows_ < most_windows)
       return again_after(pause_for_node);
     const bool final_for_hand_over = hand_over && policy::peer_is_primary(answer);
@@ -411,28 +402,31 @@ class Attaching {
 
   /// After our promotion: promotions are ordered cluster-wide while the link is up, so whoever
   /// looks last sees the other. A peer whose role is not known any more is not settled.
-  /// `tried`: beside a peer that was Primary; it may have been missed only now, and then what is
-  /// decided while a peer cannot be seen is still to be decided.
-  Result<bool> is_alone(const drbd::Resource& before, bool tried) {
+  Result<bool> is_alone(const drbd::Resource& before) {
     const auto now = host_.drbd.status(request_.resource, budget_.left(status_limit));
     if (!now)
       return failure(now.error());
     return !any_peer_is_primary(*now) &&
-           ((!tried && !all_peers_settled(before)) ||
+           (!all_peers_settled(before) ||
             (all_peers_settled(*now) && now->peers.size() == before.peers.size()));
   }
 
   /// After a promotion beside the source: DRBD may have missed it only then, and have made this
   /// node Primary on data that is old by now. The roll-back gives the role back.
-  Result<void> link_held() {
+  Result<void> link_held(const drbd::Resource& before) {
     const auto now = host_.drbd.status(request_.resource, budget_.left(status_limit));
     if (!now)
       return failure(now.error());
-    if (drbd::sees_every_peer(*now) && any_peer_is_primary(*now))
+    const drbd::Peer* source = source_of(before);
+    const bool held = std::any_of(now->peers.begin(), now->peers.end(), [&](const auto& peer) {
+      return source != nullptr && peer.node_id == source->node_id && drbd::is_settled(peer) &&
+             peer.role == Role::Primary;
+    });
+    if (held)
       return {};
     return failure("the migration of DRBD resource " + request_.resource +
-                   " cannot be taken over: the link to its source was lost in the hand-over. The "
-                   "guest goes on at its source. Look at `drbdadm status " +
+                   " cannot be taken over: its source was lost, or gave the resource up, during "
+                   "the hand-over. The guest goes on at its source. Look at `drbdadm status " +
                    request_.resource + "` on both nodes, then migrate again");
   }
 
@@ -489,7 +483,8 @@ class Attaching {
         !published)
       return failure("DRBD resource " + request_.resource + ": " + published.error().message);
     claim_->phase = Phase::Attached;
-    claim_->leave_role = false;  // from here on it is ours
+    claim_->leave_role = false;                                       // from here on it is ours
+    static_cast<void>(host_.records.remove_held(request_.resource));  // it ends by itself, too
     if (auto written = host_.records.write(*claim_); !written)
       host_.report.tell(Severity::Failure, written.error().message);
     const std::string guest =

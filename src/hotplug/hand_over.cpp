@@ -9,9 +9,6 @@ namespace block_drbd::hotplug {
 
 using policy::Opening;
 
-namespace {
-
-/// The node that hands the guest over: `decide` has seen that it is the one Primary peer.
 const drbd::Peer* source_of(const drbd::Resource& resource) {
   const auto found =
       std::find_if(resource.peers.begin(), resource.peers.end(),
@@ -19,11 +16,9 @@ const drbd::Peer* source_of(const drbd::Resource& resource) {
   return found == resource.peers.end() ? nullptr : &*found;
 }
 
-}  // namespace
-
 Result<Window> open_window(Host& host, const drbd::Resource& resource,
                            const policy::Request& request, const xenstore::BackendPath& backend,
-                           const Budget& budget) {
+                           bool has_keeper, const Budget& budget) {
   const drbd::Peer* source = source_of(resource);
   const auto settings = host.drbd.settings(resource.name, budget.left(status_limit));
   if (!settings)
@@ -36,22 +31,30 @@ Result<Window> open_window(Host& host, const drbd::Resource& resource,
   if (decision.opening == Opening::Refuse)
     return failure("the migration of DRBD resource " + resource.name + " cannot be taken over: " +
                    decision.because + ". The guest goes on at its source");
-  if (decision.opening == Opening::Wait)
-    return Window{.open = false, .because = decision.because};
+  // A keeper ends only after the record of its window.
+  const bool is_kept = has_keeper && *remembered && (*remembered)->backend == backend;
+  if (decision.opening == Opening::Adopt && is_kept)
+    return Window{.open = true, .because = {}};
 
-  const record::Window window{
+  record::Window window{
       .resource = resource.name,
-      .peer = source->node_id,
+      .peer = source == nullptr ? std::nullopt : source->node_id,
       .backend = backend,
       // An earlier window may have stayed open without its keeper, on the other node perhaps.
       .found_open = decision.opening == Opening::Allowed ||
-                    (decision.opening == Opening::Adopt && (*remembered)->found_open)};
-  if (auto written = host.records.write(window); !written)
-    return failure(written.error());
-  if (auto started = host.start_keeper(resource.name); !started)
+                    (decision.opening == Opening::Adopt && (*remembered)->found_open),
+      .unanswered = decision.opening == Opening::Open,
+      .arrived = false};
+  if (decision.opening != Opening::Wait)
+    if (auto written = host.records.write(window); !written)
+      return failure(written.error());
+  // Also for the window that is waited for: its keeper may be lost.
+  if (auto started = is_kept ? Result<void>() : host.start_keeper(resource.name); !started)
     return failure("the migration of DRBD resource " + resource.name +
                    " cannot be taken over: nobody could forbid two primaries again (" +
                    started.error().message + "). The guest goes on at its source");
+  if (decision.opening == Opening::Wait)
+    return Window{.open = false, .because = decision.because};
   if (decision.opening != Opening::Open)
     return Window{.open = true, .because = {}};
 
@@ -59,6 +62,9 @@ Result<Window> open_window(Host& host, const drbd::Resource& resource,
       host.drbd.set_two_primaries(resource, *connection, true, budget.left(status_limit));
   if (!answer)
     return failure(answer.error());
+  window.unanswered = false;
+  if (auto written = host.records.write(window); !written)
+    return failure(written.error());
   if (answer->ok())
     return Window{.open = true, .because = {}};
   if (policy::opening_may_pass(*answer))

@@ -15,11 +15,14 @@ struct Window {
   std::string because;  ///< not open: what keeps it shut; it may be tried again
 };
 
-/// Has two primaries allowed on the connection to the one Primary peer of `resource`, for the guest
-/// that arrives at `backend`. Under the resource's lock. What is opened here is remembered before,
-/// and a keeper is left behind that closes it. An error is final.
+/// The node that hands the guest over: `decide` has seen that it is the one Primary peer.
+const drbd::Peer* source_of(const drbd::Resource& resource);
+
+/// Has two primaries allowed on the connection to the source, for the guest that arrives at
+/// `backend`. Under the resource's lock. What is opened here is remembered before, and a keeper is
+/// left behind that closes it, unless this `add` `has_keeper` already. An error is final.
 Result<Window> open_window(Host& host, const drbd::Resource& resource,
                            const policy::Request& request, const xenstore::BackendPath& backend,
-                           const Budget& budget);
+                           bool has_keeper, const Budget& budget);
 
 }  // namespace block_drbd::hotplug

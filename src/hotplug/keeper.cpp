@@ -16,12 +16,15 @@ using record::Phase;
 
 namespace {
 
-/// How long one turn may take. A keeper has all the time there is; others want the lock.
-constexpr Duration turn_limit = std::chrono::seconds(30);
+/// How long one turn may take: others want the lock.
+constexpr Duration turn_limit = std::chrono::seconds(6);
 /// DRBD tells of its own changes at once. Not of a device that is closed (8.4), nor of the guest's
 /// name, which matters while the link is lost.
 constexpr Duration first_pause{50};
-constexpr Duration longest_pause = std::chrono::seconds(2);
+constexpr Duration longest_pause_with_window = std::chrono::seconds(2);
+constexpr Duration longest_pause = std::chrono::seconds(30);
+/// A keeper that can do nothing must not keep others from trying.
+constexpr Duration failing_at_most = std::chrono::minutes(5);
 
 /// What DRBD did not answer in time may take effect later; not for ever.
 constexpr Duration answers_come_within = std::chrono::minutes(2);
@@ -33,16 +36,15 @@ Result<bool> has_ended(Host& host, const Claim& claim) {
   if (!backend)
     return failure(backend.error());
   constexpr xenstore::DomId own_domain = 0;
-  return !*backend && (claim.backend.frontend() == own_domain ||
+  return !*backend && (claim.phase == Phase::Promoting || claim.backend.frontend() == own_domain ||
                        !host.store.domain_exists(claim.backend.frontend()));
 }
 
 Result<bool> has_work(Host& host, const std::string& resource,
                       const std::optional<xenstore::BackendPath>& done) {
+  // One that cannot be read must not hide the rest from the keeper.
   const auto window = host.records.window_of(resource);
-  if (!window)
-    return failure(window.error());
-  if (*window)
+  if (!window || *window)
     return true;
   const auto claims = host.records.claims_on(resource);
   if (!claims)
@@ -69,24 +71,27 @@ class Keeper {
     else if (only_one = std::move(*lock); !only_one)
       return {};
     const auto watch = host_.drbd.watch(resource_);
-    if (!watch)
-      return failure(watch.error());
-    for (Duration pause = first_pause;; pause = std::min(pause * 2, longest_pause)) {
+    for (Duration pause = first_pause;; pause *= 2) {
       {
         const Budget budget(host_.clock, turn_limit);
         const auto lock = lock_resource(host_, resource_, budget);
+        if (!lock && lock.error().code != ETIMEDOUT)
+          return failure(lock.error());
         if (lock) {
-          if (const auto finished = take_turn(budget); !finished) {
-            say_once(finished.error().message);
-          } else if (*finished) {
+          const auto finished = take_turn(budget);
+          if (finished && *finished) {
             only_one.reset();  // under the resource's lock: what comes later finds no keeper
             return {};
           }
-        } else if (lock.error().code != ETIMEDOUT) {
-          return failure(lock.error());
+          if (!is_bearable(finished))
+            return failure(finished.error());
         }
       }
-      (*watch)->wait(pause);
+      pause = std::min(pause, has_window_ ? longest_pause_with_window : longest_pause);
+      if (watch)
+        (*watch)->wait(pause);
+      else
+        host_.clock.wait(pause);
       if (host_.clock.acknowledge())
         return failure("DRBD resource " + resource_ +
                        ": the keeper was asked to end before its work was done; the next add or "
@@ -95,6 +100,20 @@ class Keeper {
   }
 
  private:
+  /// An error is told once, and may pass.
+  bool is_bearable(const Result<bool>& turn) {
+    if (turn) {
+      failing_since_.reset();
+      return true;
+    }
+    if (turn.error().message != said_)
+      host_.report.tell(Severity::Failure, turn.error().message);
+    said_ = turn.error().message;
+    if (!failing_since_)
+      failing_since_ = host_.clock.now();
+    return host_.clock.now() - *failing_since_ < failing_at_most;
+  }
+
   /// Whether nothing is left to do.
   Result<bool> take_turn(const Budget& budget) {
     auto claims = host_.records.claims_on(resource_);
@@ -128,8 +147,11 @@ class Keeper {
       return claim.phase == Phase::Released;
     });
     // One stands for all: the resource is given back as a whole, and then no claim is left.
-    const bool late = host_.clock.now() - begin_ < answers_come_within;
-    return left == claims.end() ? true : try_to_release(host_, *left, late, budget);
+    if (left == claims.end())
+      return true;
+    const bool unanswered = std::any_of(claims.begin(), claims.end(),
+                                        [](const Claim& claim) { return claim.unanswered; });
+    return try_to_release(host_, *left, unanswered && is_late(), budget);
   }
 
   // -- the window --
@@ -138,7 +160,8 @@ class Keeper {
     auto window = host_.records.window_of(resource_);
     if (!window)
       return failure(window.error());
-    if (!*window)
+    has_window_ = window->has_value();
+    if (!has_window_)
       return true;
     if (auto looked = look_for_arrival(**window); !looked)
       return failure(looked.error());
@@ -190,26 +213,21 @@ class Keeper {
 
   Result<bool> close(const record::Window& window, const drbd::Resource& resource,
                      const Budget& budget) {
+    const auto before = connection(window, budget);
+    if (!before)
+      return failure(before.error());
+    if (!is_open(*before))
+      return window.unanswered && is_late() ? false : forget();
     if (window.found_open) {
       const auto configured =
           host_.drbd.configured_two_primaries(resource_, budget.left(status_limit));
       if (!configured)
-        host_.report.tell(Severity::Notice,
-                          "DRBD resource " + resource_ +
-                              ": two primaries were allowed when a guest arrived, and stay so, "
-                              "because drbdadm cannot tell whether the configuration wants it: " +
-                              configured.error().message);
-      if (!configured || *configured)
+        return failure("DRBD resource " + resource_ +
+                       ": two primaries stay allowed after a guest's migration, because drbdadm "
+                       "cannot tell whether the configuration wants it: " +
+                       configured.error().message);
+      if (*configured)
         return forget();
-    }
-    const auto before = connection(window, budget);
-    if (!before)
-      return failure(before.error());
-    was_open_ = was_open_ || is_open(*before);
-    if (!is_open(*before)) {
-      const bool opens_late =
-          !window.found_open && !was_open_ && host_.clock.now() - begin_ < answers_come_within;
-      return opens_late ? false : forget();
     }
     const auto answer =
         host_.drbd.set_two_primaries(resource, **before, false, budget.left(status_limit));
@@ -228,6 +246,13 @@ class Keeper {
     host_.report.tell(Severity::Info, "DRBD resource " + resource_ +
                                           ": the hand-over is over, one Primary is allowed again");
     return forget();
+  }
+
+  /// Whether what DRBD has not answered may still take effect.
+  bool is_late() {
+    if (!unanswered_since_)
+      unanswered_since_ = host_.clock.now();
+    return host_.clock.now() - *unanswered_since_ < answers_come_within;
   }
 
   Result<std::optional<drbd::ConnectionSettings>> connection(const record::Window& window,
@@ -249,17 +274,12 @@ class Keeper {
     return true;
   }
 
-  void say_once(const std::string& message) {
-    if (message != said_)
-      host_.report.tell(Severity::Failure, message);
-    said_ = message;
-  }
-
   Host& host_;
   std::string resource_;
-  TimePoint begin_ = host_.clock.now();
   std::optional<TimePoint> idle_since_;  ///< the window has served its purpose, as far as is seen
-  bool was_open_ = false;
+  std::optional<TimePoint> unanswered_since_;
+  std::optional<TimePoint> failing_since_;  ///< no turn has succeeded since
+  bool has_window_ = false;
   std::string said_;
 };
 

@@ -19,7 +19,7 @@ constexpr Duration longest_pause{500};
 /// blkback closes a device a moment after it has said so: nothing to speak of.
 constexpr Duration quiet_for = std::chrono::seconds(1);
 /// A guest that reboots is back within seconds; the toolstack may be busy with others.
-constexpr Duration reboot_takes = std::chrono::minutes(2);
+constexpr Duration reboot_takes = std::chrono::minutes(1);
 /// What a demotion leaves for the look at what came of it.
 constexpr Duration time_for_a_look = std::chrono::seconds(2);
 
@@ -81,8 +81,11 @@ class Release {
   /// would leave a Primary behind.
   Result<Turn> locked_turn(bool first) {
     const auto lock = lock_resource(host_, resource_, budget_);
-    if (!lock)
+    if (!lock) {
+      // No user any more, whoever finds out about the role.
+      static_cast<void>(release_claim(first));
       return failure(lock.error());
+    }
     trouble_.clear();
     auto turn = take_turn(first);
     if (!turn) {
@@ -112,20 +115,22 @@ class Release {
     }
     if ((*mine)->leave_role)
       return forget();
+    // A role that is not given back is worse than what is not remembered.
     if (auto remembered = remember_for_later(*seen, **mine); !remembered)
-      return failure(remembered.error());
+      host_.report.tell(Severity::Failure, remembered.error().message);
     return demote(*seen);
   }
 
   Result<void> remember_for_later(const Survey& seen, const Claim& mine) {
     if (!was_attached_ || seen.resource.role != Role::Primary)
       return {};
+    was_attached_ = false;
     const auto domain = xenstore::read_domain(host_.store, own_.frontend());
     if (!domain)
       return failure(domain.error());
     // xl's name for a guest that runs on another node by now.
     if (domain->name.ends_with("--migratedaway"))
-      return remember_window();
+      return remember_window(seen.resource);
     // Nor has one that never ran here anything to come back to.
     if (domain->name.empty() || domain->name.ends_with("--incoming"))
       return {};
@@ -135,26 +140,32 @@ class Release {
   /// The target's keeper closes the window for both nodes, as long as they are connected. Should
   /// the link be lost before, nobody but we would do it here, and the nodes would refuse each
   /// other.
-  Result<void> remember_window() {
+  Result<void> remember_window(const drbd::Resource& resource) {
+    const auto remembered = host_.records.window_of(resource_);
+    if (!remembered || *remembered)
+      return remembered.map([](const auto&) {});
     const auto settings = host_.drbd.settings(resource_, budget_.left(status_limit));
     if (!settings)
       return failure(settings.error());
-    const auto remembered = host_.records.window_of(resource_);
-    if (!remembered)
-      return failure(remembered.error());
-    for (const drbd::ConnectionSettings& connection : settings->connections)
-      if (connection.two_primaries && !*remembered)
+    for (const drbd::Peer& peer : resource.peers) {
+      const auto* connection = settings->connection_to(peer.node_id);
+      const bool may_have_guest = peer.role == Role::Primary || !drbd::is_settled(peer);
+      if (may_have_guest && connection != nullptr && connection->two_primaries)
         return host_.records.write(record::Window{.resource = resource_,
-                                                  .peer = connection.node_id,
+                                                  .peer = peer.node_id,
                                                   .backend = own_,
                                                   .found_open = true,
+                                                  .unanswered = false,
                                                   .arrived = true});
+    }
     return {};
   }
 
   /// A guest that reboots while a peer cannot be seen may have the resource again: it has it now.
+  /// Not where any node is seen: that one may have it next.
   Result<void> remember_held(const drbd::Resource& resource, const std::string& vm) {
-    if (drbd::sees_every_peer(resource) || vm.empty())
+    const bool alone = std::none_of(resource.peers.begin(), resource.peers.end(), drbd::is_settled);
+    if (!alone || vm.empty())
       return {};
     return host_.records.write(
         record::Held{.resource = resource_, .vm = vm, .until = host_.clock.now() + reboot_takes});

@@ -180,14 +180,11 @@ Decision decide_incoming(const Request& request, const Situation& situation) {
 Decision wait_for_primary_peer(const Request& request, const Situation& situation,
                                const Peer& peer) {
   const std::string who = name_of(peer, situation.settings);
-  if (situation.waited_for_peer < patience_for_peer) {
-    // Where DRBD itself allows only one Primary, an attempt is safe and makes it probe the peer.
-    const bool attempt_is_safe = situation.settings.has_value() &&
-                                 !situation.settings->connections.empty() &&
-                                 !situation.settings->two_primaries_anywhere();
-    return {.action = attempt_is_safe ? Action::TryToPromote : Action::WaitForPeer,
-            .because = who + " is Primary"};
-  }
+  // Not by trying: the attempt makes DRBD look for a peer that it has not missed yet, and goes
+  // through when that is gone. The data of both would count as changed then, and the nodes refuse
+  // each other as after a split brain though only one was written.
+  if (situation.waited_for_peer < patience_for_peer)
+    return {.action = Action::WaitForPeer, .because = who + " is Primary"};
   std::string message =
       title(request) + " is Primary on " + who + ", and did not let go within " +
       std::to_string(patience_for_peer / std::chrono::seconds(1)) +

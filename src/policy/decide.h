@@ -44,11 +44,9 @@ struct Situation {
 };
 
 enum class Action {
-  Promote,       ///< make the volume Primary, then look whether a peer did so, too
-  TryToPromote,  ///< as Promote, but a refusal only means to wait on. DRBD probes a peer that died
-                 ///< unnoticed only when somebody wants its role
-  HandOver,      ///< make the volume Primary beside the peer that hands the guest over
-  Share,         ///< the role is here already, for somebody who may be shared with
+  Promote,   ///< make the volume Primary, then look whether a peer did so, too
+  HandOver,  ///< make the volume Primary beside the peer that hands the guest over
+  Share,     ///< the role is here already, for somebody who may be shared with
   WaitForPeer,
   WaitForLink,
   WaitForData,
@@ -57,7 +55,7 @@ enum class Action {
 
 struct Decision {
   Action action = Action::Refuse;
-  std::string because;  ///< Wait…, TryToPromote: what for. Refuse: the whole message. Else empty
+  std::string because;  ///< Wait…: what for. Refuse: the whole message. Else empty
 };
 
 /// How long a start waits for a Primary peer to let go: a guest that reboots right after it came by

@@ -132,6 +132,10 @@ class RunDirectory final : public Records {
     return put(named(window.resource, window_suffix), to_json(window));
   }
 
+  Result<void> remove_held(const std::string& resource) override {
+    return drop(named(resource, held_suffix));
+  }
+
   Result<void> remove_window(const std::string& resource) override {
     return drop(named(resource, window_suffix));
   }

@@ -40,6 +40,7 @@ class Records {
 
   /// Writing replaces what was there for the same resource, or peer.
   virtual Result<void> write(const Held& held) = 0;
+  virtual Result<void> remove_held(const std::string& resource) = 0;
   virtual Result<std::optional<Held>> held(const std::string& resource) = 0;
   virtual Result<void> write(const Outage& outage) = 0;
   virtual Result<std::optional<Outage>> outage(const std::string& peer) = 0;

@@ -17,6 +17,7 @@ std::string to_json(const Window& window) {
       {"peer", window.peer ? nlohmann::json(*window.peer) : nlohmann::json()},
       {"backend", window.backend.text()},
       {"found-open", window.found_open},
+      {"unanswered", window.unanswered},
       {"arrived", window.arrived},
   });
 }
@@ -31,6 +32,7 @@ Result<Window> window_from_json(std::string_view text) {
                   .peer = peer.is_null() ? std::nullopt : std::optional(peer.get<int>()),
                   .backend = *backend,
                   .found_open = json.at("found-open").get<bool>(),
+                  .unanswered = json.at("unanswered").get<bool>(),
                   .arrived = json.at("arrived").get<bool>()};
   });
 }

@@ -18,6 +18,7 @@ struct Window {
   std::optional<int> peer;        ///< node id of the peer; DRBD 9 only, 8.4 has one connection
   xenstore::BackendPath backend;  ///< the disk of the migrating guest
   bool found_open = false;  ///< not opened here: closed only if the configuration does not allow it
+  bool unanswered = false;  ///< DRBD has not answered yet: it may still be opened
   bool arrived = false;     ///< the guest has its own name: its source has let it go
 };
 

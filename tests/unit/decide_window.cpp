@@ -16,6 +16,7 @@ record::Window window(std::optional<int> peer, bool arrived = false) {
           .peer = peer,
           .backend = {"vbd", 5, 51712},
           .found_open = false,
+          .unanswered = false,
           .arrived = arrived};
 }
 

@@ -1,6 +1,7 @@
 // Processes that are left behind, as real ones.
 #include "process/detached.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -38,6 +39,11 @@ struct Setting : TempDir {
                         "echo $$ > $d/draft; mv $d/draft $d/pid\n"
                         "read word < $d/end");
   }
+
+  Setting(const Setting&) = delete;
+  Setting& operator=(const Setting&) = delete;
+  /// A program that is still there ends: what it reads has been opened, and ends.
+  ~Setting() { const Fd order(::open((*this / "end").c_str(), O_WRONLY | O_NONBLOCK)); }
 
   /// systemd does not manage this system, unless a test says so.
   Systemd systemd() const { return {.directory = *this / "systemd", .run = *this / "systemd-run"}; }

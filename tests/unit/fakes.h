@@ -318,6 +318,10 @@ class FakeRecords : public record::Records {
     holds.insert_or_assign(held.resource, held);
     return {};
   }
+  Result<void> remove_held(const std::string& resource) override {
+    holds.erase(resource);
+    return {};
+  }
   Result<std::optional<record::Held>> held(const std::string& resource) override {
     const auto found = holds.find(resource);
     return found == holds.end() ? std::nullopt : std::optional(found->second);

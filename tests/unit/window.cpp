@@ -17,6 +17,7 @@ const Window window{.resource = "Wheezy",
                     .peer = 1,
                     .backend = {"vbd", 5, 51712},
                     .found_open = true,
+                    .unanswered = true,
                     .arrived = true};
 const Held held{.resource = "Wheezy", .vm = "1b4e28ba", .until = TimePoint(1234567ms)};
 const Outage outage{.peer = "ipv4:10.0.0.2", .until = TimePoint(1234567ms)};
@@ -62,6 +63,7 @@ TEST_CASE("a window is written and read again", "[record]") {
       Window written = window;
       written.peer = peer;
       written.found_open = found_open;
+      written.unanswered = !found_open;
       written.arrived = arrived;
       const auto read = window_from_json(to_json(written));
       REQUIRE(read);
@@ -69,6 +71,7 @@ TEST_CASE("a window is written and read again", "[record]") {
       CHECK(read->peer == peer);
       CHECK(read->backend == written.backend);
       CHECK(read->found_open == found_open);
+      CHECK(read->unanswered == !found_open);
       CHECK(read->arrived == arrived);
     }
 }

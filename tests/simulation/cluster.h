@@ -1,0 +1,128 @@
+// The nodes: their xenstore, domains, block backends, and what our program remembers there. And the
+// rules that no schedule may break.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "drbd_model.h"
+#include "record/records.h"
+#include "world.h"
+#include "xenstore/backend.h"
+
+namespace block_drbd::simulation {
+
+struct Disk {
+  int resource = 0;
+  int volume = 0;
+  bool names_volume = false;  ///< the disk line says `r0/0`
+  std::string mode = "w";
+  unsigned device = 51712;
+};
+
+enum class Run { Paused, Running, Suspended, Ended };
+
+struct Domain {
+  unsigned id = 0;
+  int node = 0;
+  std::string name;
+  std::string uuid;
+  Run run = Run::Paused;
+  std::vector<Disk> disks;
+  bool ending = false;      ///< its toolstack has begun to take it down
+  bool migrating = false;   ///< an xl is at work on its migration, at this end
+  bool unattended = false;  ///< the xl that would clean up after it has ended
+};
+
+/// blkback's hold on one device.
+struct Opened {
+  unsigned domain;
+  unsigned device;
+  int resource;
+  int volume;
+  bool operator==(const Opened&) const = default;
+};
+
+struct Node {
+  std::map<std::string, std::string> xenstore;
+  std::uint64_t xenstore_version = 0;
+  std::map<unsigned, Domain> domains;
+  unsigned next_domain = 1;
+  std::vector<Opened> opened;
+  // /run
+  std::vector<record::Claim> claims;
+  std::map<std::string, record::Window> windows;
+  std::map<std::string, record::Held> held;
+  std::map<std::string, record::Outage> outages;
+  std::map<std::string, Actor*> locks;
+  bool lost_a_helper = false;  ///< a process of ours was killed here: the next call takes over
+};
+
+class Cluster {
+ public:
+  Cluster(World& world, DrbdShape shape);
+
+  World& world() { return world_; }
+  DrbdModel& drbd() { return drbd_; }
+  Node& node(int number) { return nodes_[static_cast<std::size_t>(number)]; }
+  int nodes() const { return static_cast<int>(nodes_.size()); }
+
+  // Domains.
+  Domain& make_domain(int node, const std::string& name, const std::string& uuid,
+                      std::vector<Disk> disks);
+  Domain* domain(int node, unsigned id);
+  Domain* find(int node, const std::string& name);
+  void rename(Domain& domain, const std::string& name);
+  void set_run(Domain& domain, Run run);
+  void forget_domain(int node, unsigned id);
+
+  // Backends, as libxl and blkback treat them.
+  static xenstore::BackendPath path_of(const Domain& domain, const Disk& disk);
+  void write_backend(const Domain& domain, const Disk& disk);
+  void set_backend_state(int node, const xenstore::BackendPath& path, const char* state);
+  void wipe_backend(int node, const xenstore::BackendPath& path);
+  std::optional<std::string> value(int node, const std::string& path) const;
+  /// After somebody wrote a physical-device.
+  void attached(int node, const std::string& backend, const std::string& physical_device);
+  /// blkback has let go of the device, or will in a moment.
+  void close_backend(int node, unsigned domain, unsigned device);
+  bool is_open(int node, unsigned domain, unsigned device) const;
+
+  // Changes of a resource, for those who watch.
+  std::uint64_t changes(int resource, int node) const;
+  void watch(int resource, int node, Actor* actor);
+  void unwatch(int resource, int node, Actor* actor);
+
+  void crash(int node);
+  void boot(int node);
+
+  /// A domain that may write to the resource runs on the node.
+  const Domain* writer(int resource, int node) const;
+  /// A domain has the resource there, running or not, and nobody has begun to take it down.
+  bool is_used(int resource, int node) const;
+
+  /// A person decided, in a partition, that this resource may run in two places.
+  std::set<int> decided_by_person;
+  /// An interrupted hand-over, or a person, left the two ends with different settings.
+  std::set<int> may_stand_alone;
+
+  void check_writers();
+  void check_at_rest();
+
+ private:
+  std::size_t index(int resource, int node) const {
+    return static_cast<std::size_t>(resource * nodes() + node);
+  }
+
+  World& world_;
+  DrbdModel drbd_;
+  std::vector<Node> nodes_;
+  std::vector<std::uint64_t> changes_;
+  std::vector<std::vector<Actor*>> watchers_;
+};
+
+}  // namespace block_drbd::simulation

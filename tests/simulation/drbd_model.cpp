@@ -1,0 +1,581 @@
+#include "drbd_model.h"
+
+#include <algorithm>
+
+namespace block_drbd::simulation {
+
+namespace code = drbd::code;
+
+namespace {
+
+constexpr Time ping_interval = seconds(10);
+constexpr Time ping_timeout = milliseconds(500);
+
+}  // namespace
+
+drbd::Answer refusal(int code) {
+  if (code == code::no_up_to_date)
+    return {.exit_code = 17,
+            .code = code,
+            .text = "State change failed: (-2) Need access to UpToDate data"};
+  const std::string number = "(" + std::to_string(code) + ")";
+  return code < 0 ? drbd::Answer{.exit_code = 11,
+                                 .code = code,
+                                 .text = "State change failed: " + number + " refused"}
+                  : drbd::Answer{
+                        .exit_code = 10, .code = code, .text = "Failure: " + number + " refused"};
+}
+
+DrbdModel::DrbdModel(World& world, DrbdShape shape)
+    : world_(world),
+      shape_(shape),
+      configured_(static_cast<std::size_t>(shape.resources), shape.configured_two_primaries),
+      on_(static_cast<std::size_t>(shape.nodes), true),
+      boots_(static_cast<std::size_t>(shape.nodes), 0),
+      cut_(static_cast<std::size_t>(shape.nodes * shape.nodes), false),
+      sites_(static_cast<std::size_t>(shape.resources * shape.nodes)),
+      sides_(static_cast<std::size_t>(shape.resources * shape.nodes * shape.nodes)) {
+  for (Site& each : sites_)
+    each.volumes.resize(static_cast<std::size_t>(shape.volumes));
+  for (Side& each : sides_) {
+    each.link = Link::Connected;
+    each.two_primaries = shape.configured_two_primaries;
+  }
+}
+
+int DrbdModel::index_of(const std::string& name) const {
+  if (name.size() == 2 && name[0] == 'r' && name[1] >= '0' && name[1] < '0' + shape_.resources)
+    return name[1] - '0';
+  return -1;
+}
+
+const DrbdModel::Site& DrbdModel::site(int resource, int node) const {
+  return sites_[static_cast<std::size_t>(resource * shape_.nodes + node)];
+}
+
+const DrbdModel::Side& DrbdModel::side(int resource, int node, int peer) const {
+  return sides_[static_cast<std::size_t>((resource * shape_.nodes + node) * shape_.nodes + peer)];
+}
+
+bool DrbdModel::is_primary(int resource, int node, int volume) const {
+  return site(resource, node).volumes[static_cast<std::size_t>(volume)].primary;
+}
+
+bool DrbdModel::is_primary(int resource, int node) const {
+  const auto& volumes = site(resource, node).volumes;
+  return std::any_of(volumes.begin(), volumes.end(),
+                     [](const Volume& volume) { return volume.primary; });
+}
+
+bool DrbdModel::sees_each_other(int resource, int a, int b) const {
+  return side(resource, a, b).link == Link::Connected &&
+         side(resource, b, a).link == Link::Connected && reachable(a, b);
+}
+
+bool DrbdModel::is_synchronising(int resource, int node) const {
+  for (int peer = 0; peer < shape_.nodes; ++peer)
+    if (peer != node && side(resource, node, peer).syncing)
+      return true;
+  return false;
+}
+
+bool DrbdModel::configured_two_primaries(int resource) const {
+  return configured_[static_cast<std::size_t>(resource)];
+}
+
+void DrbdModel::set_configured_two_primaries(int resource, bool allowed) {
+  configured_[static_cast<std::size_t>(resource)] = allowed;
+}
+
+drbd::Resource DrbdModel::status(int resource, int node) {
+  const bool v9 = shape_.generation == 9;
+  const Site& here = site(resource, node);
+  drbd::Resource shown;
+  shown.name = name_of(resource);
+  shown.role = is_primary(resource, node) ? drbd::Role::Primary : drbd::Role::Secondary;
+  for (int v = 0; v < shape_.volumes; ++v) {
+    const Volume& volume = here.volumes[static_cast<std::size_t>(v)];
+    drbd::Volume one;
+    one.number = v;
+    one.minor = minor_of(resource, v);
+    one.disk = volume.good ? drbd::Disk::UpToDate : drbd::Disk::Inconsistent;
+    if (!v9)
+      one.role = volume.primary ? drbd::Role::Primary : drbd::Role::Secondary;
+    shown.volumes.push_back(one);
+  }
+  for (int p = 0; p < shape_.nodes; ++p) {
+    if (p == node)
+      continue;
+    const Side& end = side(resource, node, p);
+    if (!v9 && end.link == Link::StandAlone)
+      continue;
+    drbd::Peer peer;
+    peer.name = v9 ? "node" + std::to_string(p) : "peer";
+    if (v9)
+      peer.node_id = p;
+    const bool connected = end.link == Link::Connected;
+    switch (end.link) {
+      case Link::StandAlone:
+        peer.connection = drbd::Connection::StandAlone;
+        break;
+      case Link::Connecting:
+        peer.connection = drbd::Connection::Connecting;
+        break;
+      case Link::Handshake:  // 8.4 does not tell
+        peer.connection = v9 ? drbd::Connection::Connecting : drbd::Connection::Connected;
+        break;
+      case Link::Connected:
+        peer.connection = drbd::Connection::Connected;
+        break;
+    }
+    if (connected)
+      peer.role = end.peer_primary ? drbd::Role::Primary : drbd::Role::Secondary;
+    for (int v = 0; v < shape_.volumes; ++v) {
+      drbd::PeerVolume volume;
+      volume.number = v;
+      volume.replication = drbd::Replication::Off;
+      if (connected) {
+        const bool there = side(resource, p, node).syncing;
+        volume.replication = end.syncing ? drbd::Replication::SyncTarget
+                             : there     ? drbd::Replication::SyncSource
+                                         : drbd::Replication::Established;
+        volume.disk = site(resource, p).volumes[static_cast<std::size_t>(v)].good
+                          ? drbd::Disk::UpToDate
+                          : drbd::Disk::Inconsistent;
+      }
+      peer.volumes.push_back(volume);
+    }
+    shown.peers.push_back(std::move(peer));
+  }
+  return shown;
+}
+
+drbd::Settings DrbdModel::settings(int resource, int node) const {
+  const bool v9 = shape_.generation == 9;
+  drbd::Settings shown;
+  shown.resource = name_of(resource);
+  for (int p = 0; p < shape_.nodes; ++p) {
+    const Side& end = side(resource, node, p);
+    if (p == node || (!v9 && end.link == Link::StandAlone))
+      continue;
+    drbd::ConnectionSettings connection;
+    if (v9) {
+      connection.peer = "node" + std::to_string(p);
+      connection.node_id = p;
+    }
+    const auto address = [&](int of) {
+      return "ipv4:10.0.0." + std::to_string(of + 1) + ":" + std::to_string(7700 + resource);
+    };
+    connection.local_address = address(node);
+    connection.peer_address = address(p);
+    connection.two_primaries = end.two_primaries;
+    shown.connections.push_back(std::move(connection));
+  }
+  return shown;
+}
+
+void DrbdModel::notify(int resource, int node) {
+  if (changed)
+    changed(resource, node);
+}
+
+/// The peers that can be reached learn the role of `node`.
+void DrbdModel::announce(int resource, int node) {
+  for (int p = 0; p < shape_.nodes; ++p)
+    if (p != node && sees_each_other(resource, node, p)) {
+      side(resource, p, node).peer_primary = is_primary(resource, node);
+      notify(resource, p);
+    }
+}
+
+void DrbdModel::set_role(int resource, int node, int volume, bool primary) {
+  auto& volumes = site(resource, node).volumes;
+  if (shape_.generation == 9)
+    for (Volume& each : volumes)
+      each.primary = primary;
+  else
+    volumes[static_cast<std::size_t>(volume)].primary = primary;
+  world_.tell(node, "drbd", name_of(resource), "/", volume,
+              primary ? " is Primary" : " is Secondary");
+  announce(resource, node);
+  notify(resource, node);
+  if (check)
+    check();
+}
+
+/// DRBD 9 asks every node that its peers are connected to, too.
+bool DrbdModel::reaches_hidden_primary(int resource, int node) const {
+  for (int p = 0; p < shape_.nodes; ++p) {
+    if (p == node || !sees_each_other(resource, node, p))
+      continue;
+    for (int q = 0; q < shape_.nodes; ++q)
+      if (q != node && q != p && sees_each_other(resource, p, q) &&
+          !sees_each_other(resource, node, q) && is_primary(resource, q))
+        return true;
+  }
+  return false;
+}
+
+std::optional<drbd::Answer> DrbdModel::try_promote(int resource, int node, int volume) {
+  Site& here = site(resource, node);
+  if (!here.up)
+    return refusal(code::resource_unknown);
+  if (here.volumes[static_cast<std::size_t>(volume)].primary)
+    return drbd::Answer{};
+  bool good = here.volumes[static_cast<std::size_t>(volume)].good;
+  bool unanswered = false;
+  for (int p = 0; p < shape_.nodes; ++p) {
+    if (p == node || side(resource, node, p).link != Link::Connected)
+      continue;
+    good = good || site(resource, p).volumes[static_cast<std::size_t>(volume)].good;
+    if (!sees_each_other(resource, node, p)) {
+      miss(resource, node, p, ping_timeout);
+      unanswered = true;
+    }
+  }
+  if (unanswered)
+    return std::nullopt;
+  if (!good)
+    return refusal(code::no_up_to_date);
+  if (shape_.generation == 9 && reaches_hidden_primary(resource, node))
+    return refusal(code::not_strongly_connected);
+  for (int p = 0; p < shape_.nodes; ++p) {
+    if (p == node || side(resource, node, p).link != Link::Connected || !is_primary(resource, p))
+      continue;
+    if (!side(resource, node, p).two_primaries)
+      return refusal(code::two_primaries);
+    if (!side(resource, p, node).two_primaries)
+      return refusal(code::refused_by_peer);
+  }
+  set_role(resource, node, volume, true);
+  return drbd::Answer{};
+}
+
+drbd::Answer DrbdModel::demote(int resource, int node, int volume) {
+  Site& here = site(resource, node);
+  if (!here.up)
+    return refusal(code::resource_unknown);
+  if (!here.volumes[static_cast<std::size_t>(volume)].primary)
+    return {};
+  for (int v = 0; v < shape_.volumes; ++v)
+    if ((shape_.generation == 9 || v == volume) && openers(resource, node, v) > 0)
+      return refusal(code::held_open);
+  set_role(resource, node, volume, false);
+  if (demoted)
+    demoted(resource, node, volume);
+  return {};
+}
+
+drbd::Answer DrbdModel::set_two_primaries(int resource, int node, int peer, bool allowed) {
+  Side& here = side(resource, node, peer);
+  if (!site(resource, node).up)
+    return refusal(code::resource_unknown);
+  if (here.link == Link::StandAlone && shape_.generation != 9)
+    return refusal(code::connection_unknown);
+  const bool there_primary =
+      here.link == Link::Connected &&
+      (sees_each_other(resource, node, peer) ? is_primary(resource, peer) : here.peer_primary);
+  if (here.two_primaries && !allowed && there_primary && is_primary(resource, node))
+    return refusal(code::both_primary);
+  if (here.two_primaries == allowed)
+    return {};
+  here.two_primaries = allowed;
+  world_.tell(node, "drbd", name_of(resource), " towards node", peer, ": allow-two-primaries ",
+              allowed ? "yes" : "no");
+  if (sees_each_other(resource, node, peer)) {
+    side(resource, peer, node).two_primaries = allowed;
+    notify(resource, peer);
+  } else if (here.link == Link::Connected || here.link == Link::Handshake) {
+    here.update_under_way = true;
+  } else if (allowed && lost_update) {
+    lost_update(resource);  // the link was lost since it was looked at
+  }
+  notify(resource, node);
+  return {};
+}
+
+bool DrbdModel::open(int resource, int node, int volume) {
+  Volume& here = site(resource, node).volumes[static_cast<std::size_t>(volume)];
+  if (!here.primary)
+    return false;
+  ++here.openers;
+  return true;
+}
+
+void DrbdModel::close(int resource, int node, int volume) {
+  Volume& here = site(resource, node).volumes[static_cast<std::size_t>(volume)];
+  --here.openers;
+  if (shape_.generation == 9)  // 8.4 has no event for it
+    notify(resource, node);
+}
+
+int DrbdModel::openers(int resource, int node, int volume) const {
+  return site(resource, node).volumes[static_cast<std::size_t>(volume)].openers;
+}
+
+void DrbdModel::wrote(int resource, int node) {
+  for (int p = 0; p < shape_.nodes; ++p)
+    // Until a loss is noticed, writes wait for the peer's answer.
+    if (p != node && side(resource, node, p).link != Link::Connected)
+      side(resource, node, p).ahead = true;
+}
+
+// Connections.
+
+void DrbdModel::look_for_partners(int resource) {
+  for (int a = 0; a < shape_.nodes; ++a)
+    for (int b = a + 1; b < shape_.nodes; ++b)
+      if (reachable(a, b) && side(resource, a, b).link == Link::Connecting &&
+          side(resource, b, a).link == Link::Connecting) {
+        const std::uint64_t epoch = ++side(resource, a, b).epoch;
+        ++side(resource, b, a).epoch;
+        world_.scheduler().after(milliseconds(20 + 200 * world_.choices().below(10)), [=, this] {
+          if (side(resource, a, b).epoch == epoch && reachable(a, b) &&
+              side(resource, a, b).link == Link::Connecting &&
+              side(resource, b, a).link == Link::Connecting)
+            begin_handshake(resource, a, b);
+        });
+      }
+}
+
+void DrbdModel::begin_handshake(int resource, int a, int b) {
+  for (const auto& [node, peer] : {std::pair(a, b), std::pair(b, a)}) {
+    Side& end = side(resource, node, peer);
+    end.link = Link::Handshake;
+    end.sent_two_primaries = end.two_primaries;
+    end.update_under_way = false;
+    notify(resource, node);
+  }
+  const std::uint64_t epoch = side(resource, a, b).epoch;
+  world_.scheduler().after(milliseconds(5 + 20 * world_.choices().below(20)), [=, this] {
+    if (side(resource, a, b).epoch == epoch && side(resource, a, b).link == Link::Handshake &&
+        side(resource, b, a).link == Link::Handshake)
+      end_handshake(resource, a, b);
+  });
+}
+
+void DrbdModel::end_handshake(int resource, int a, int b) {
+  Side& one = side(resource, a, b);
+  Side& other = side(resource, b, a);
+  if (!reachable(a, b)) {
+    lose(resource, a, b, Link::Connecting);
+    lose(resource, b, a, Link::Connecting);
+    return;
+  }
+  // Each compares what the peer sent with what it has by now.
+  const bool one_objects = other.sent_two_primaries != one.two_primaries;
+  const bool other_objects = one.sent_two_primaries != other.two_primaries;
+  if (one_objects || other_objects) {
+    if (one_objects)
+      stand_alone(resource, a, b, "incompatible allow-two-primaries settings");
+    else
+      lose(resource, a, b, Link::Connecting);
+    if (other_objects)
+      stand_alone(resource, b, a, "incompatible allow-two-primaries settings");
+    else
+      lose(resource, b, a, Link::Connecting);
+    return;
+  }
+  const bool both_primary = is_primary(resource, a) && is_primary(resource, b);
+  const bool split = one.ahead && other.ahead;
+  const bool stale_primary =
+      (one.ahead && is_primary(resource, b)) || (other.ahead && is_primary(resource, a));
+  if (split || stale_primary || (both_primary && !one.two_primaries)) {
+    const char* why = split           ? "split brain"
+                      : stale_primary ? "the Primary's data is the older"
+                                      : "both are Primary";
+    stand_alone(resource, a, b, why);
+    stand_alone(resource, b, a, why);
+    return;
+  }
+  one.link = other.link = Link::Connected;
+  one.peer_primary = is_primary(resource, b);
+  other.peer_primary = is_primary(resource, a);
+  for (Side* end : {&one, &other})  // a change that was sent behind the handshake
+    if (end->update_under_way) {
+      end->update_under_way = false;
+      (end == &one ? other : one).two_primaries = end->two_primaries;
+    }
+  world_.tell(a, "drbd", name_of(resource), " is connected to node", b);
+  if (one.ahead)
+    begin_sync(resource, a, b);
+  if (other.ahead)
+    begin_sync(resource, b, a);
+  notify(resource, a);
+  notify(resource, b);
+  if (check)
+    check();
+}
+
+void DrbdModel::begin_sync(int resource, int source, int target) {
+  side(resource, source, target).ahead = false;
+  Side& end = side(resource, target, source);
+  end.syncing = true;
+  for (Volume& volume : site(resource, target).volumes)
+    volume.good = false;
+  const std::uint64_t epoch = end.epoch;
+  world_.scheduler().after(milliseconds(200 + 2000 * world_.choices().below(6)), [=, this] {
+    Side& then = side(resource, target, source);
+    if (then.epoch != epoch || !then.syncing)
+      return;
+    then.syncing = false;
+    for (Volume& volume : site(resource, target).volumes)
+      volume.good = true;
+    world_.tell(target, "drbd", name_of(resource), " is synchronised from node", source);
+    notify(resource, target);
+    notify(resource, source);
+  });
+}
+
+void DrbdModel::lose(int resource, int node, int peer, Link link) {
+  Side& end = side(resource, node, peer);
+  if (end.link == Link::StandAlone || (end.link == link && link == Link::Connecting))
+    return;
+  world_.tell(node, "drbd", name_of(resource), " lost the connection to node", peer);
+  end.link = link;
+  ++end.epoch;
+  if (std::exchange(end.update_under_way, false) && lost_update)
+    lost_update(resource);
+  end.peer_primary = false;
+  if (end.syncing) {  // it stays Inconsistent until it is synchronised
+    end.syncing = false;
+    side(resource, peer, node).ahead = true;
+  }
+  if (is_written && is_written(resource, node))
+    end.ahead = true;
+  notify(resource, node);
+  // A connection that only one end has ends at the other one as soon as that hears of it.
+  if (side(resource, peer, node).link >= Link::Handshake)
+    miss(resource, peer, node, reachable(node, peer) ? milliseconds(100) : ping_interval);
+  look_for_partners(resource);
+}
+
+void DrbdModel::stand_alone(int resource, int node, int peer, const char* why) {
+  Side& end = side(resource, node, peer);
+  lose(resource, node, peer, Link::StandAlone);
+  end.link = Link::StandAlone;
+  world_.tell(node, "drbd", name_of(resource), " is StandAlone towards node", peer, ": ", why);
+  notify(resource, node);
+}
+
+/// The peer does not answer (any more): that is noticed in time, unless it comes back before.
+void DrbdModel::miss(int resource, int node, int peer, Time within) {
+  const std::uint64_t epoch = side(resource, node, peer).epoch;
+  Time delay = within / 20 + within / 20 * world_.choices().below(20);
+  if (const auto said = notices_after.find(node);
+      said != notices_after.end() && within > ping_interval / 2)
+    delay = said->second;
+  world_.scheduler().after(delay, [=, this] {
+    const Side& end = side(resource, node, peer);
+    if (is_on(node) && end.epoch == epoch && end.link >= Link::Handshake &&
+        !(end.link == Link::Connected && sees_each_other(resource, node, peer)))
+      lose(resource, node, peer, Link::Connecting);
+  });
+}
+
+void DrbdModel::cut(int a, int b) {
+  cut_[index(a, b)] = cut_[index(b, a)] = true;
+  world_.tell(-1, "network", "the link between node", a, " and node", b, " is cut");
+  for (int r = 0; r < shape_.resources; ++r)
+    for (const auto& [node, peer] : {std::pair(a, b), std::pair(b, a)})
+      if (side(r, node, peer).link >= Link::Handshake)
+        miss(r, node, peer, ping_interval + ping_timeout);
+}
+
+void DrbdModel::restore(int a, int b) {
+  cut_[index(a, b)] = cut_[index(b, a)] = false;
+  world_.tell(-1, "network", "the link between node", a, " and node", b, " is back");
+  for (int r = 0; r < shape_.resources; ++r) {
+    for (const auto& [node, peer] : {std::pair(a, b), std::pair(b, a)}) {
+      if (sees_each_other(r, node, peer)) {  // nobody had noticed: what was sent arrives now
+        Side& end = side(r, node, peer);
+        if (end.update_under_way) {
+          end.update_under_way = false;
+          side(r, peer, node).two_primaries = end.two_primaries;
+        }
+        announce(r, node);
+      } else if (side(r, node, peer).link >= Link::Handshake) {
+        miss(r, node, peer, milliseconds(200));
+      }
+    }
+    look_for_partners(r);
+  }
+}
+
+void DrbdModel::power_off(int node) {
+  for (int r = 0; r < shape_.resources; ++r)
+    if (is_written && is_written(r, node))
+      wrote(r, node);
+  on_[static_cast<std::size_t>(node)] = false;
+  for (int r = 0; r < shape_.resources; ++r) {
+    Site& here = site(r, node);
+    here.up = false;
+    for (Volume& volume : here.volumes)
+      volume.primary = false, volume.openers = 0;
+    for (int p = 0; p < shape_.nodes; ++p) {
+      if (p == node)
+        continue;
+      Side& end = side(r, node, p);
+      if (end.syncing)
+        side(r, p, node).ahead = true;
+      end.syncing = false;
+      end.link = Link::Connecting;
+      ++end.epoch;
+      if (side(r, p, node).link >= Link::Handshake)
+        miss(r, p, node, ping_interval + ping_timeout);
+    }
+  }
+}
+
+void DrbdModel::boot(int node) {
+  on_[static_cast<std::size_t>(node)] = true;
+  ++boots_[static_cast<std::size_t>(node)];
+  for (int r = 0; r < shape_.resources; ++r) {
+    site(r, node).up = true;
+    for (int p = 0; p < shape_.nodes; ++p) {
+      if (p == node)
+        continue;
+      Side& end = side(r, node, p);
+      end.link = Link::Connecting;
+      end.two_primaries = configured_two_primaries(r);
+      ++end.epoch;
+      if (side(r, p, node).link >= Link::Handshake)
+        miss(r, p, node, milliseconds(200));
+    }
+    look_for_partners(r);
+    notify(r, node);
+  }
+}
+
+void DrbdModel::adjust(int resource, int node) {
+  for (int p = 0; p < shape_.nodes; ++p) {
+    if (p == node)
+      continue;
+    if (side(resource, node, p).link == Link::StandAlone)
+      side(resource, node, p).two_primaries = configured_two_primaries(resource);
+    else
+      set_two_primaries(resource, node, p, configured_two_primaries(resource));
+  }
+  connect(resource, node);
+}
+
+void DrbdModel::disconnect(int resource, int node) {
+  for (int p = 0; p < shape_.nodes; ++p)
+    if (p != node && side(resource, node, p).link != Link::StandAlone)
+      stand_alone(resource, node, p, "drbdadm disconnect");
+}
+
+void DrbdModel::connect(int resource, int node) {
+  for (int p = 0; p < shape_.nodes; ++p) {
+    Side& end = side(resource, node, p);
+    if (p == node || end.link != Link::StandAlone)
+      continue;
+    end.link = Link::Connecting;
+    end.two_primaries = configured_two_primaries(resource);
+    ++end.epoch;
+    notify(resource, node);
+  }
+  look_for_partners(resource);
+}
+
+}  // namespace block_drbd::simulation

@@ -1,0 +1,149 @@
+// DRBD on all nodes: roles, disks and connections as the kernel modules of the nodes have them.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "drbd/answer.h"
+#include "drbd/settings.h"
+#include "drbd/state.h"
+#include "world.h"
+
+namespace block_drbd::simulation {
+
+struct DrbdShape {
+  int nodes = 2;
+  int resources = 1;
+  int volumes = 1;
+  int generation = 8;  ///< 8 (8.4) or 9
+  bool configured_two_primaries = false;
+};
+
+enum class Link { StandAlone, Connecting, Handshake, Connected };
+
+class DrbdModel {
+ public:
+  DrbdModel(World& world, DrbdShape shape);
+
+  const DrbdShape& shape() const { return shape_; }
+  static std::string name_of(int resource) { return "r" + std::to_string(resource); }
+  int index_of(const std::string& name) const;
+  int minor_of(int resource, int volume) const { return resource * shape_.volumes + volume + 1; }
+
+  // What a node sees of itself.
+  bool is_up(int resource, int node) const { return site(resource, node).up; }
+  drbd::Resource status(int resource, int node);
+  drbd::Settings settings(int resource, int node) const;
+  bool configured_two_primaries(int resource) const;
+
+  // Commands, at the moment at which they take effect. `try_promote` gives nothing while a peer
+  // that does not answer is being probed.
+  std::optional<drbd::Answer> try_promote(int resource, int node, int volume);
+  drbd::Answer demote(int resource, int node, int volume);
+  drbd::Answer set_two_primaries(int resource, int node, int peer, bool allowed);
+
+  // The device.
+  bool open(int resource, int node, int volume);  ///< false: Secondary
+  void close(int resource, int node, int volume);
+  int openers(int resource, int node, int volume) const;
+  bool is_primary(int resource, int node) const;
+  bool is_primary(int resource, int node, int volume) const;
+
+  // Administrators.
+  void adjust(int resource, int node);
+  void disconnect(int resource, int node);
+  void connect(int resource, int node);
+  void set_configured_two_primaries(int resource, bool allowed);
+
+  // The network and power. Links are those between DRBD's, for all resources.
+  void cut(int a, int b);
+  void restore(int a, int b);
+  bool is_cut(int a, int b) const { return cut_[index(a, b)]; }
+  void power_off(int node);
+  void boot(int node);
+  bool is_on(int node) const { return on_[static_cast<std::size_t>(node)]; }
+  int boots(int node) const { return boots_[static_cast<std::size_t>(node)]; }
+
+  Link link(int resource, int node, int peer) const { return side(resource, node, peer).link; }
+  bool two_primaries(int resource, int node, int peer) const {
+    return side(resource, node, peer).two_primaries;
+  }
+  bool sees_each_other(int resource, int a, int b) const;
+  /// `node` has writes that `peer` lacks.
+  bool is_ahead(int resource, int node, int peer) const { return side(resource, node, peer).ahead; }
+  bool is_synchronising(int resource, int node) const;
+
+  /// What runs there may write: the node gets ahead of those it cannot reach.
+  void wrote(int resource, int node);
+
+  /// How long a node takes to notice that a peer is gone; by chance where it is not said.
+  std::map<int, Time> notices_after;
+
+  /// Who wants to hear of changes: every resource, on its node.
+  std::function<void(int resource, int node)> changed;
+  std::function<bool(int resource, int node)> is_written;  ///< a guest runs on it there
+  std::function<void(int resource, int node, int volume)> demoted;
+  /// A change of the setting was on its way when the connection was lost: no node can know whether
+  /// it arrived.
+  std::function<void(int resource)> lost_update;
+  std::function<void()> check;
+
+ private:
+  struct Volume {
+    bool primary = false;
+    bool good = true;  ///< UpToDate, else Inconsistent
+    int openers = 0;
+  };
+  struct Site {
+    bool up = true;
+    std::vector<Volume> volumes;
+  };
+  struct Side {  ///< a node's end of a connection
+    Link link = Link::Connecting;
+    bool two_primaries = false;
+    bool sent_two_primaries = false;  ///< in this handshake
+    bool update_under_way = false;    ///< a change that has not reached the peer
+    bool peer_primary = false;        ///< as shown here
+    bool ahead = false;
+    bool syncing = false;  ///< target
+    std::uint64_t epoch = 0;
+  };
+
+  std::size_t index(int a, int b) const { return static_cast<std::size_t>(a * shape_.nodes + b); }
+  const Site& site(int resource, int node) const;
+  Site& site(int resource, int node) {
+    return const_cast<Site&>(std::as_const(*this).site(resource, node));
+  }
+  const Side& side(int resource, int node, int peer) const;
+  Side& side(int resource, int node, int peer) {
+    return const_cast<Side&>(std::as_const(*this).side(resource, node, peer));
+  }
+  bool reachable(int a, int b) const { return is_on(a) && is_on(b) && !is_cut(a, b); }
+  bool reaches_hidden_primary(int resource, int node) const;
+  void notify(int resource, int node);
+  void announce(int resource, int node);
+  void set_role(int resource, int node, int volume, bool primary);
+  void look_for_partners(int resource);
+  void begin_handshake(int resource, int a, int b);
+  void end_handshake(int resource, int a, int b);
+  void lose(int resource, int node, int peer, Link link);
+  void miss(int resource, int node, int peer, Time within);
+  void stand_alone(int resource, int node, int peer, const char* why);
+  void begin_sync(int resource, int source, int target);
+
+  World& world_;
+  DrbdShape shape_;
+  std::vector<bool> configured_;
+  std::vector<bool> on_;
+  std::vector<int> boots_;
+  std::vector<bool> cut_;
+  std::vector<Site> sites_;
+  std::vector<Side> sides_;
+};
+
+/// A refusal as drbdsetup words it.
+drbd::Answer refusal(int code);
+
+}  // namespace block_drbd::simulation

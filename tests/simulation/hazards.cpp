@@ -1,0 +1,612 @@
+// Orders of events that break simpler protocols, each with its expected end.
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+
+#include "../unit/catch.h"
+#include "cluster.h"
+#include "toolstack.h"
+
+using namespace block_drbd::simulation;
+
+namespace {
+
+/// Two nodes, or more; the guest `web` runs on the first. Every delay is the shortest there is.
+struct Stage {
+  explicit Stage(DrbdShape shape = {}, bool begins = true) : cluster(world, shape) {
+    for (int r = 0; r < shape.resources; ++r)
+      for (int v = 0; v < shape.volumes; ++v)
+        web.disks.push_back({.resource = r,
+                             .volume = v,
+                             .names_volume = shape.volumes > 1,
+                             .mode = "w",
+                             .device = 51712 + 16 * static_cast<unsigned>(web.disks.size())});
+    toolstack.on_stage = [this](const Migration& migration) {
+      if (migration.stage == stage_ && then_)
+        world.scheduler().after(0, std::exchange(then_, nullptr));
+    };
+    if (begins) {
+      toolstack.create(0, web);
+      run(seconds(2));
+      REQUIRE(runs_on() == "node0");
+    }
+  }
+  ~Stage() {
+    if (std::getenv("TELL") != nullptr)
+      for (const std::string& line : world.story())
+        std::puts(line.c_str());
+    world.scheduler().end_all();
+  }
+  Stage(const Stage&) = delete;
+  Stage& operator=(const Stage&) = delete;
+
+  void run(Time duration) {
+    world.scheduler().run_until(world.now() + duration);
+    if (world.violated()) {
+      std::string story;
+      for (const std::string& line : world.story())
+        story += line + '\n';
+      FAIL(world.violated()->rule << ": " << world.violated()->text << '\n' << story);
+    }
+  }
+  /// Until every xl and every script has ended.
+  void settle() {
+    run(seconds(1));
+    while (world.scheduler().any_alive(
+        [](const Actor& actor) { return !actor.name().starts_with("keep"); }))
+      run(seconds(1));
+    run(seconds(15));
+  }
+  void at_stage(int stage, std::function<void()> then) {
+    stage_ = stage;
+    then_ = std::move(then);
+  }
+  void cut() { cluster.drbd().cut(0, 1); }
+  void restore() { cluster.drbd().restore(0, 1); }
+
+  std::string runs_on() {
+    std::string nodes;
+    for (int n = 0; n < cluster.nodes(); ++n)
+      for (const auto& [id, domain] : cluster.node(n).domains)
+        if (domain.run == Run::Running)
+          nodes += (nodes.empty() ? "node" : " node") + std::to_string(n);
+    return nodes.empty() ? "nowhere" : nodes;
+  }
+  std::string roles(int resource = 0) {
+    std::string all;
+    for (int n = 0; n < cluster.nodes(); ++n)
+      all += std::string(n == 0 ? "" : "/") +
+             (cluster.drbd().is_primary(resource, n) ? "Primary" : "Secondary");
+    return all;
+  }
+  /// The first connection as both ends have it.
+  std::string two_primaries(int resource = 0) {
+    const auto word = [&](int node, int peer) {
+      return cluster.drbd().two_primaries(resource, node, peer) ? "yes" : "no";
+    };
+    return std::string(word(0, 1)) + '/' + word(1, 0);
+  }
+  bool connected(int resource = 0) { return cluster.drbd().sees_each_other(resource, 0, 1); }
+  bool said(const std::string& text) {
+    return std::any_of(toolstack.calls.begin(), toolstack.calls.end(), [&](const auto& call) {
+      return call.message.find(text) != std::string::npos;
+    });
+  }
+  const Toolstack::Call& last_call() { return toolstack.calls.back(); }
+  /// Nothing of the guest is left to be done.
+  void check_at_rest() {
+    cluster.check_at_rest();
+    run(0);
+  }
+
+  Choices choices{std::vector<std::uint32_t>{}};
+  World world{choices, true};
+  Cluster cluster;
+  Toolstack toolstack{cluster};
+  Guest web{.name = "web", .uuid = "uuid-web", .disks = {}};
+
+ private:
+  int stage_ = 0;
+  std::function<void()> then_;
+};
+
+DrbdShape shape_of(int generation) {
+  DrbdShape shape;
+  shape.generation = generation;
+  return shape;
+}
+
+}  // namespace
+
+TEST_CASE("a migration leaves one Primary and a closed window") {
+  DrbdShape shape = shape_of(GENERATE(8, 9));
+  shape.volumes = GENERATE(1, 2);
+  shape.resources = GENERATE(1, 2);
+  Stage stage(shape);
+  stage.toolstack.migrate(stage.web, 0, 1);
+  stage.settle();
+  CHECK(stage.runs_on() == "node1");
+  for (int r = 0; r < shape.resources; ++r) {
+    CHECK(stage.roles(r) == "Secondary/Primary");
+    CHECK(stage.two_primaries(r) == "no/no");
+    CHECK(stage.connected(r));
+  }
+  stage.check_at_rest();
+}
+
+TEST_CASE("a migration straight back finds the window open or closed, and works") {
+  Stage stage(shape_of(GENERATE(8, 9)));
+  stage.toolstack.migrate(stage.web, 0, 1);
+  const Time pause = milliseconds(GENERATE(0, 10, 40, 100));
+  stage.at_stage(5, [&] {
+    stage.world.scheduler().after(pause, [&] { stage.toolstack.migrate(stage.web, 1, 0); });
+  });
+  stage.settle();
+  CHECK(stage.runs_on() == "node0");
+  CHECK(stage.roles() == "Primary/Secondary");
+  CHECK(stage.two_primaries() == "no/no");
+}
+
+TEST_CASE("a migration within one node shares the role") {
+  Stage stage(shape_of(GENERATE(8, 9)));
+  stage.toolstack.migrate(stage.web, 0, 0);
+  stage.settle();
+  CHECK(stage.runs_on() == "node0");
+  CHECK(stage.roles() == "Primary/Secondary");
+  CHECK(stage.last_call().verb == Verb::Remove);
+  CHECK(stage.last_call().ok);
+  stage.toolstack.shutdown(0, "web");
+  stage.settle();
+  CHECK(stage.roles() == "Secondary/Secondary");
+  stage.check_at_rest();
+}
+
+TEST_CASE("a migration that breaks off at any stage before GO leaves the guest at its source") {
+  Stage stage(shape_of(GENERATE(8, 9)));
+  const int at = GENERATE(1, 2, 3);
+  stage.toolstack.migrate(stage.web, 0, 1);
+  stage.at_stage(at, [&] { stage.toolstack.break_migration(); });
+  stage.settle();
+  CHECK(stage.runs_on() == "node0");
+  CHECK(stage.roles() == "Primary/Secondary");
+  CHECK(stage.two_primaries() == "no/no");
+  stage.check_at_rest();
+}
+
+TEST_CASE("a migration is refused while the replication link is down, and the guest goes on") {
+  Stage stage(shape_of(GENERATE(8, 9)));
+  stage.cut();
+  stage.run(seconds(20));
+  stage.toolstack.migrate(stage.web, 0, 1);
+  stage.settle();
+  CHECK(stage.runs_on() == "node0");
+  CHECK(stage.roles() == "Primary/Secondary");
+  CHECK(stage.said("goes on at its source"));
+}
+
+TEST_CASE("a migration is refused when the link is down and the target has not noticed yet") {
+  Stage stage(shape_of(GENERATE(8, 9)));
+  stage.cluster.drbd().notices_after = {{0, milliseconds(100)}, {1, seconds(10)}};
+  stage.cut();
+  stage.run(milliseconds(500));
+  stage.toolstack.migrate(stage.web, 0, 1);
+  stage.settle();
+  CHECK(stage.runs_on() == "node0");
+  CHECK(stage.roles() == "Primary/Secondary");
+  CHECK(stage.said("goes on at its source"));
+}
+
+TEST_CASE("the link goes while the window is opened: the guest stays") {
+  Stage stage(shape_of(GENERATE(8, 9)));
+  stage.toolstack.migrate(stage.web, 0, 1);
+  stage.at_stage(2, [&] { stage.cut(); });
+  stage.settle();
+  // Whether the setting arrived is known to neither node: the two may refuse each other afterwards.
+  CHECK(stage.runs_on() == "node0");
+  CHECK(stage.roles() == "Primary/Secondary");
+  CHECK(stage.said("goes on at its source"));
+}
+
+TEST_CASE("both links go before GO: the source's guest goes on, and the nodes find each other") {
+  Stage stage(shape_of(GENERATE(8, 9)));
+  stage.cluster.drbd().notices_after[1] = milliseconds(GENERATE(50, 3000, 10000));
+  stage.toolstack.migrate(stage.web, 0, 1);
+  stage.at_stage(3, [&] {
+    stage.cut();
+    stage.toolstack.break_migration();
+  });
+  stage.settle();
+  CHECK(stage.runs_on() == "node0");
+  stage.restore();
+  stage.run(seconds(60));
+  CHECK(stage.connected());
+  CHECK(stage.roles() == "Primary/Secondary");
+  CHECK(stage.two_primaries() == "no/no");
+}
+
+TEST_CASE("the link goes after GO: the target's guest runs, and the nodes find each other") {
+  Stage stage(shape_of(GENERATE(8, 9)));
+  stage.cluster.drbd().notices_after[1] = milliseconds(GENERATE(50, 3000, 10000));
+  const int at = GENERATE(4, 5, 6);
+  stage.toolstack.migrate(stage.web, 0, 1);
+  stage.at_stage(at, [&] { stage.cut(); });
+  stage.settle();
+  CHECK(stage.runs_on() == "node1");
+  stage.restore();
+  stage.run(seconds(60));
+  CHECK(stage.connected());
+  CHECK(stage.roles() == "Secondary/Primary");
+  CHECK(stage.two_primaries() == "no/no");
+}
+
+TEST_CASE(
+    "the final report is lost: a start at the source is refused until the rest is destroyed") {
+  Stage stage(shape_of(GENERATE(8, 9)));
+  stage.toolstack.migrate(stage.web, 0, 1);
+  stage.at_stage(4, [&] { stage.toolstack.break_migration(); });
+  stage.settle();
+  REQUIRE(stage.runs_on() == "node1");
+  REQUIRE(stage.cluster.find(0, "web--migratedaway") != nullptr);
+  stage.toolstack.create(0, stage.web);
+  stage.settle();
+  CHECK(stage.runs_on() == "node1");
+  CHECK(stage.said("another instance of the same guest"));
+  CHECK(stage.roles() == "Primary/Primary");
+  stage.toolstack.destroy(0, "web--migratedaway");
+  stage.settle();
+  CHECK(stage.roles() == "Secondary/Primary");
+  CHECK(stage.two_primaries() == "no/no");
+  stage.check_at_rest();
+}
+
+TEST_CASE("a paused orphan of a broken migration keeps others from the resource") {
+  Stage stage(shape_of(GENERATE(8, 9)));
+  stage.toolstack.migrate(stage.web, 0, 1);
+  stage.at_stage(3, [&] { stage.toolstack.kill_receiver(1); });
+  stage.settle();
+  REQUIRE(stage.runs_on() == "node0");
+  REQUIRE(stage.cluster.find(1, "web--incoming") != nullptr);
+  stage.toolstack.create(1, stage.web);
+  stage.settle();
+  CHECK(stage.runs_on() == "node0");
+  CHECK(stage.said("another instance of the same guest"));
+  stage.toolstack.destroy(1, "web--incoming");
+  stage.settle();
+  CHECK(stage.roles() == "Primary/Secondary");
+  CHECK(stage.two_primaries() == "no/no");
+}
+
+TEST_CASE("a guest that is only called NAME--incoming opens no window") {
+  Stage stage(shape_of(GENERATE(8, 9)));
+  Guest called = stage.web;
+  called.name = "web--incoming";
+  stage.toolstack.create(1, called);
+  stage.run(seconds(10));
+  CHECK(stage.two_primaries() == "no/no");
+  stage.settle();
+  CHECK(stage.runs_on() == "node0");
+  CHECK(stage.said("is Primary on"));
+  CHECK(stage.roles() == "Primary/Secondary");
+}
+
+TEST_CASE("a start where the link is cut and the peer may have the guest is refused") {
+  Stage stage(shape_of(GENERATE(8, 9)));
+  stage.cut();
+  stage.run(seconds(20));
+  stage.toolstack.create(1, stage.web);
+  stage.settle();
+  CHECK(stage.runs_on() == "node0");
+  CHECK(stage.said("is not connected to"));
+  CHECK(stage.roles() == "Primary/Secondary");
+}
+
+TEST_CASE("a guest reboots though the peer is dead") {
+  Stage stage(shape_of(GENERATE(8, 9)));
+  stage.cluster.crash(1);
+  stage.run(seconds(20));
+  stage.toolstack.shutdown(0, "web", true);
+  stage.settle();
+  CHECK(stage.runs_on() == "node0");
+}
+
+TEST_CASE("what one guest had while the peer is dead is not given to another") {
+  Stage stage(shape_of(GENERATE(8, 9)));
+  stage.cluster.crash(1);
+  stage.run(seconds(20));
+  stage.toolstack.shutdown(0, "web");
+  stage.settle();
+  Guest copy = stage.web;
+  copy.name = "copy";
+  copy.uuid = "uuid-copy";
+  stage.toolstack.create(0, copy);
+  stage.settle();
+  CHECK(stage.runs_on() == "nowhere");
+  CHECK(stage.roles() == "Secondary/Secondary");
+}
+
+TEST_CASE("a guest does not start while an earlier one's device is still open") {
+  Stage stage(shape_of(GENERATE(8, 9)));
+  stage.toolstack.closes_after[0] = seconds(60);
+  stage.toolstack.shutdown(0, "web");
+  stage.run(seconds(45));
+  REQUIRE(stage.roles() == "Primary/Secondary");
+  stage.toolstack.create(0, stage.web);
+  stage.settle();
+  CHECK((stage.runs_on() == "nowhere" || !stage.cluster.is_open(0, 1, 51712)));
+}
+
+TEST_CASE("twenty starts wait for an absent peer once") {
+  Stage stage(shape_of(8), false);
+  stage.cluster.crash(1);
+  stage.run(seconds(20));
+  stage.toolstack.create(0, stage.web);
+  stage.run(seconds(5));
+  CHECK(stage.toolstack.calls.empty());
+  stage.settle();
+  CHECK(stage.said("is not connected to"));
+  const std::size_t before = stage.toolstack.calls.size();
+  stage.toolstack.create(0, stage.web);
+  stage.run(seconds(3));
+  CHECK(stage.toolstack.calls.size() > before);
+}
+
+TEST_CASE("both nodes start the guest at the same moment: one gets it") {
+  DrbdShape shape = shape_of(GENERATE(8, 9));
+  shape.configured_two_primaries = GENERATE(false, true);
+  Stage stage(shape, false);
+  stage.toolstack.create(0, stage.web);
+  stage.toolstack.create(1, stage.web);
+  stage.settle();
+  CHECK((stage.runs_on() == "node0" || stage.runs_on() == "node1"));
+  CHECK((stage.roles() == "Primary/Secondary" || stage.roles() == "Secondary/Primary"));
+  stage.check_at_rest();
+}
+
+TEST_CASE("volumes that are removed at the same moment give the role back") {
+  DrbdShape shape = shape_of(GENERATE(8, 9));
+  shape.volumes = 2;
+  Stage stage(shape);
+  stage.toolstack.shutdown(0, "web");
+  stage.settle();
+  CHECK(stage.roles() == "Secondary/Secondary");
+  stage.check_at_rest();
+}
+
+TEST_CASE("a guest that another script attached gives the role back") {
+  Stage stage(shape_of(GENERATE(8, 9)));
+  stage.cluster.node(0).claims.clear();
+  stage.toolstack.shutdown(0, "web");
+  stage.settle();
+  CHECK(stage.roles() == "Secondary/Secondary");
+  stage.check_at_rest();
+}
+
+TEST_CASE("a bootloader's look at the disk is followed by the guest's own use") {
+  Stage stage(shape_of(GENERATE(8, 9)), false);
+  stage.toolstack.create(0, stage.web, true);
+  stage.settle();
+  CHECK(stage.runs_on() == "node0");
+}
+
+TEST_CASE("a guest that reboots before its source let go waits, and starts") {
+  Stage stage(shape_of(GENERATE(8, 9)));
+  stage.toolstack.closes_after[0] = seconds(5);
+  stage.toolstack.migrate(stage.web, 0, 1);
+  stage.at_stage(5, [&] { stage.toolstack.shutdown(1, "web", true); });
+  stage.settle();
+  CHECK(stage.runs_on() == "node1");
+  CHECK(stage.roles() == "Secondary/Primary");
+  CHECK(stage.two_primaries() == "no/no");
+}
+
+TEST_CASE("a guest that ends here and starts there at once waits, and starts") {
+  Stage stage(shape_of(GENERATE(8, 9)));
+  stage.toolstack.closes_after[0] = seconds(5);
+  stage.toolstack.shutdown(0, "web");
+  stage.toolstack.create(1, stage.web);
+  stage.settle();
+  CHECK(stage.runs_on() == "node1");
+  CHECK(stage.roles() == "Secondary/Primary");
+}
+
+TEST_CASE("a start right after the peer died is refused, and the role is not kept") {
+  Stage stage(shape_of(GENERATE(8, 9)));
+  stage.cluster.drbd().notices_after[1] = seconds(9);
+  stage.cluster.crash(0);
+  stage.run(seconds(2));
+  stage.toolstack.create(1, stage.web);
+  stage.settle();
+  CHECK(stage.runs_on() == "nowhere");
+  CHECK(stage.said("is not connected to"));
+  CHECK(stage.roles() == "Secondary/Secondary");
+}
+
+TEST_CASE("the target loses power in the window: the guest runs on at its source") {
+  Stage stage(shape_of(GENERATE(8, 9)));
+  stage.toolstack.migrate(stage.web, 0, 1);
+  stage.at_stage(3, [&] { stage.cluster.crash(1); });
+  stage.run(seconds(20));
+  stage.cluster.boot(1);
+  stage.settle();
+  CHECK(stage.runs_on() == "node0");
+  CHECK(stage.roles() == "Primary/Secondary");
+}
+
+TEST_CASE("the source loses power before GO: no role is left behind") {
+  Stage stage(shape_of(GENERATE(8, 9)));
+  stage.toolstack.migrate(stage.web, 0, 1);
+  stage.at_stage(3, [&] { stage.cluster.crash(0); });
+  stage.run(seconds(20));
+  stage.cluster.boot(0);
+  stage.settle();
+  CHECK(stage.runs_on() == "nowhere");
+  CHECK(stage.roles() == "Secondary/Secondary");
+}
+
+TEST_CASE("the source loses power after GO: the guest runs, and the nodes find each other") {
+  Stage stage(shape_of(GENERATE(8, 9)));
+  stage.toolstack.migrate(stage.web, 0, 1);
+  stage.at_stage(5, [&] { stage.cluster.crash(0); });
+  stage.run(seconds(30));
+  stage.cluster.boot(0);
+  stage.settle();
+  CHECK(stage.runs_on() == "node1");
+  CHECK(stage.roles() == "Secondary/Primary");
+  CHECK(stage.two_primaries() == "no/no");
+  CHECK(stage.connected());
+}
+
+TEST_CASE("an adjust closes the window before the promotion: it is opened again") {
+  Stage stage(shape_of(GENERATE(8, 9)));
+  stage.toolstack.migrate(stage.web, 0, 1);
+  bool adjusted = false;
+  stage.at_stage(2, [&] {
+    // As soon as the window is open.
+    std::function<void()> look = [&] {
+      if (stage.cluster.drbd().two_primaries(0, 1, 0) && !adjusted) {
+        adjusted = true;
+        stage.cluster.drbd().adjust(0, 0);
+      }
+    };
+    for (int i = 0; i < 200; ++i)
+      stage.world.scheduler().after(milliseconds(i), look);
+  });
+  stage.settle();
+  CHECK(adjusted);
+  CHECK(stage.runs_on() == "node1");
+  CHECK(stage.two_primaries() == "no/no");
+}
+
+TEST_CASE("where two primaries are configured they stay allowed after a migration") {
+  DrbdShape shape = shape_of(GENERATE(8, 9));
+  shape.configured_two_primaries = true;
+  Stage stage(shape);
+  stage.world.faults.broken_drbdadm = GENERATE(false, true);
+  stage.toolstack.migrate(stage.web, 0, 1);
+  stage.settle();
+  CHECK(stage.runs_on() == "node1");
+  CHECK(stage.roles() == "Secondary/Primary");
+  CHECK(stage.two_primaries() == "yes/yes");
+  stage.check_at_rest();
+}
+
+TEST_CASE("the keepers are killed: the next remove goes on with their work") {
+  Stage stage(shape_of(GENERATE(8, 9)));
+  stage.toolstack.migrate(stage.web, 0, 1);
+  for (int i = 0; i < 3000; ++i)
+    stage.world.scheduler().after(milliseconds(i), [&] {
+      stage.world.scheduler().kill_one(0, "keep r0");
+      stage.world.scheduler().kill_one(1, "keep r0");
+    });
+  stage.settle();
+  REQUIRE(stage.runs_on() == "node1");
+  REQUIRE(stage.two_primaries() == "yes/yes");
+  stage.toolstack.shutdown(1, "web");
+  stage.settle();
+  CHECK(stage.two_primaries() == "no/no");
+  CHECK(stage.roles() == "Secondary/Secondary");
+}
+
+TEST_CASE("remove is killed at the source: the next call there gives the role back") {
+  Stage stage(shape_of(GENERATE(8, 9)));
+  stage.toolstack.migrate(stage.web, 0, 1);
+  stage.at_stage(5, [&] {
+    for (int i = 0; i < 200; ++i)
+      stage.world.scheduler().after(milliseconds(i), [&] {
+        if (stage.cluster.drbd().is_primary(0, 0))
+          stage.world.scheduler().kill_one(0, "remove 1/a");
+      });
+  });
+  stage.settle();
+  REQUIRE(stage.runs_on() == "node1");
+  REQUIRE(stage.roles() == "Primary/Primary");
+  stage.toolstack.create(0, stage.web);
+  stage.settle();
+  CHECK(stage.runs_on() == "node1");
+  CHECK(stage.roles() == "Secondary/Primary");
+  CHECK(stage.two_primaries() == "no/no");
+  stage.check_at_rest();
+}
+
+TEST_CASE("a role that was left behind is no person's decision") {
+  Stage stage(shape_of(GENERATE(8, 9)));
+  stage.toolstack.migrate(stage.web, 0, 1);
+  stage.at_stage(5, [&] {
+    for (int i = 0; i < 200; ++i)
+      stage.world.scheduler().after(milliseconds(i), [&] {
+        if (stage.cluster.drbd().is_primary(0, 0))
+          stage.world.scheduler().kill_one(0, "remove 1/a");
+      });
+  });
+  stage.settle();
+  REQUIRE(stage.roles() == "Primary/Primary");
+  stage.cut();
+  stage.run(seconds(20));
+  stage.toolstack.create(0, stage.web);
+  stage.settle();
+  CHECK(stage.runs_on() == "node1");
+}
+
+TEST_CASE("a device that is closed after remove's time is given back by the keeper") {
+  Stage stage(shape_of(GENERATE(8, 9)));
+  stage.toolstack.closes_after[0] = seconds(50);
+  stage.toolstack.shutdown(0, "web");
+  stage.run(seconds(45));
+  CHECK(stage.roles() == "Primary/Secondary");
+  CHECK(stage.said("is still Primary on this node"));
+  stage.settle();
+  CHECK(stage.roles() == "Secondary/Secondary");
+  stage.check_at_rest();
+}
+
+TEST_CASE("a shared disk is not handed over") {
+  Stage stage(shape_of(GENERATE(8, 9)));
+  stage.web.disks.front().mode = GENERATE("w!", "r");
+  stage.toolstack.migrate(stage.web, 0, 1);
+  stage.settle();
+  CHECK(stage.runs_on() == "node0");
+  CHECK(stage.said("two primaries are configured"));
+  CHECK(stage.two_primaries() == "no/no");
+  CHECK(stage.roles() == "Primary/Secondary");
+}
+
+TEST_CASE("another guest with the same disk is refused, here and there") {
+  Stage stage(shape_of(GENERATE(8, 9)));
+  Guest copy = stage.web;
+  copy.name = "copy";
+  copy.uuid = "uuid-copy";
+  stage.toolstack.create(0, copy);
+  stage.toolstack.create(1, copy);
+  stage.settle();
+  CHECK(stage.runs_on() == "node0");
+  CHECK(stage.said("is already in use on this node: guest web"));
+  CHECK(stage.said("is Primary on"));
+  CHECK(stage.roles() == "Primary/Secondary");
+}
+
+TEST_CASE("three nodes: on from the second to the third while the first hand-over is not over") {
+  DrbdShape shape = shape_of(9);
+  shape.nodes = 3;
+  Stage stage(shape);
+  stage.toolstack.closes_after[0] = milliseconds(GENERATE(0, 500, 4000));
+  stage.toolstack.migrate(stage.web, 0, 1);
+  stage.at_stage(5, [&] { stage.toolstack.migrate(stage.web, 1, 2); });
+  stage.settle();
+  CHECK((stage.runs_on() == "node1" || stage.runs_on() == "node2"));
+  CHECK((stage.roles() == "Secondary/Primary/Secondary" ||
+         stage.roles() == "Secondary/Secondary/Primary"));
+  stage.check_at_rest();
+}
+
+TEST_CASE("a person decides that the guest starts without its peer") {
+  Stage stage(shape_of(GENERATE(8, 9)), false);
+  stage.cluster.crash(1);
+  stage.run(seconds(20));
+  REQUIRE(stage.cluster.drbd().try_promote(0, 0, 0)->ok());
+  stage.toolstack.create(0, stage.web);
+  stage.settle();
+  CHECK(stage.runs_on() == "node0");
+  stage.toolstack.shutdown(0, "web");
+  stage.settle();
+  CHECK(stage.roles() == "Secondary/Secondary");
+}

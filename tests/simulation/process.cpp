@@ -1,0 +1,524 @@
+#include "process.h"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "hotplug/add.h"
+#include "hotplug/keeper.h"
+#include "hotplug/remove.h"
+
+namespace block_drbd::simulation {
+
+namespace {
+
+using drbd::Answer;
+
+/// What all seams of one process share.
+struct Process {
+  Cluster& cluster;
+  int node;
+  std::string who;
+
+  World& world() { return cluster.world(); }
+  Scheduler& scheduler() { return cluster.world().scheduler(); }
+  Node& here() { return cluster.node(node); }
+
+  /// A point where others may have their turn, and where a process may be killed.
+  void step(Time cost) {
+    auto& choices = world().choices();
+    if (choices.one_in(24))
+      cost += world().faults.slow && choices.one_in(6) ? milliseconds(100 + 300 * choices.below(8))
+                                                       : milliseconds(1 + 3 * choices.below(12));
+    if (world().faults.kills && choices.one_in(1500)) {
+      world().tell(node, who.c_str(), "is killed");
+      here().lost_a_helper = true;
+      scheduler().kill(*scheduler().current());
+    }
+    scheduler().sleep(cost);
+  }
+};
+
+Time micros(Duration duration) {
+  return duration.count() > 1'000'000 ? seconds(1000) : milliseconds(duration.count());
+}
+
+class ModelClock : public Clock {
+ public:
+  explicit ModelClock(Process& process) : process_(process) {}
+  TimePoint now() override {
+    return TimePoint() + std::chrono::microseconds(process_.world().now()) + std::chrono::hours(1);
+  }
+  bool wait(Duration duration) override {
+    process_.step(micros(duration));
+    return true;
+  }
+  bool acknowledge() override { return false; }
+
+ private:
+  Process& process_;
+};
+
+class ModelStore : public xenstore::Store {
+ public:
+  explicit ModelStore(Process& process) : process_(process) {}
+
+  Result<std::optional<std::string>> read(const std::string& path) override {
+    step();
+    return process_.cluster.value(process_.node, path);
+  }
+  Result<std::vector<std::string>> list(const std::string& path) override {
+    step();
+    std::vector<std::string> names;
+    const auto& all = process_.here().xenstore;
+    const std::string prefix = path + '/';
+    for (auto each = all.lower_bound(prefix); each != all.end() && each->first.starts_with(prefix);
+         ++each) {
+      const auto end = each->first.find('/', prefix.size());
+      std::string name = each->first.substr(prefix.size(), end - prefix.size());
+      if (names.empty() || names.back() != name)
+        names.push_back(std::move(name));
+    }
+    return names;
+  }
+  Result<void> write(const std::string& path, const std::string& value) override {
+    written_.emplace_back(path, value);
+    return {};
+  }
+  bool domain_exists(xenstore::DomId domain) override {
+    step();
+    return domain == 0 || process_.cluster.domain(process_.node, domain) != nullptr;
+  }
+  /// Atomic: nobody else gets a turn inside.
+  Result<void> transaction(const std::function<Result<void>()>& body) override {
+    step();
+    inside_ = true;
+    written_.clear();
+    auto done = body();
+    inside_ = false;
+    if (!done)
+      return done;
+    for (const auto& [path, value] : written_) {
+      process_.here().xenstore[path] = value;
+      constexpr std::string_view key = "/physical-device";
+      if (path.ends_with(key)) {
+        process_.world().tell(process_.node, process_.who.c_str(), "attaches ", value, " to ",
+                              path.substr(0, path.size() - key.size()));
+        process_.cluster.attached(process_.node, path.substr(0, path.size() - key.size()), value);
+      }
+    }
+    return {};
+  }
+
+ private:
+  void step() {
+    if (!inside_)
+      process_.step(50);
+  }
+
+  Process& process_;
+  bool inside_ = false;
+  std::vector<std::pair<std::string, std::string>> written_;
+};
+
+class ModelWatch : public drbd::Watch {
+ public:
+  ModelWatch(Process& process, int resource) : process_(process), resource_(resource) {
+    seen_ = process_.cluster.changes(resource_, process_.node);
+    actor_ = process_.scheduler().current();
+    process_.cluster.watch(resource_, process_.node, actor_);
+  }
+  ~ModelWatch() override { process_.cluster.unwatch(resource_, process_.node, actor_); }
+  ModelWatch(const ModelWatch&) = delete;
+  ModelWatch& operator=(const ModelWatch&) = delete;
+
+  void wait(Duration limit) override {
+    if (process_.cluster.changes(resource_, process_.node) == seen_)
+      process_.scheduler().park(micros(limit));
+    process_.step(100);
+    seen_ = process_.cluster.changes(resource_, process_.node);
+  }
+
+ private:
+  Process& process_;
+  int resource_;
+  std::uint64_t seen_;
+  Actor* actor_;
+};
+
+class ModelDrbd : public drbd::Drbd {
+ public:
+  explicit ModelDrbd(Process& process) : process_(process) {}
+
+  Result<drbd::Resource> status(const std::string& resource, Duration limit) override {
+    if (auto waited = take_time(milliseconds(5), limit); !waited)
+      return failure(waited.error());
+    const int index = model().index_of(resource);
+    if (index < 0 || !model().is_up(index, process_.node))
+      return failure("DRBD resource " + resource + " is not up on this node", ENOENT);
+    return model().status(index, process_.node);
+  }
+
+  Result<drbd::Settings> settings(const std::string& resource, Duration limit) override {
+    if (auto waited = take_time(milliseconds(5), limit); !waited)
+      return failure(waited.error());
+    return model().settings(model().index_of(resource), process_.node);
+  }
+
+  Result<Answer> promote(const drbd::Resource& resource, const drbd::Volume& volume,
+                         Duration limit) override {
+    const int index = model().index_of(resource.name);
+    const int number = volume.number;
+    const int node = process_.node;
+    DrbdModel* drbd = &model();
+    return command("primary", limit,
+                   [drbd, index, node, number] { return drbd->try_promote(index, node, number); });
+  }
+
+  Result<Answer> demote(const drbd::Resource& resource, const drbd::Volume& volume,
+                        Duration limit) override {
+    const int index = model().index_of(resource.name);
+    const int number = volume.number;
+    const int node = process_.node;
+    DrbdModel* drbd = &model();
+    return command("secondary", limit, [drbd, index, node, number] {
+      return std::optional(drbd->demote(index, node, number));
+    });
+  }
+
+  Result<Answer> set_two_primaries(const drbd::Resource& resource,
+                                   const drbd::ConnectionSettings& connection, bool allowed,
+                                   Duration limit) override {
+    const int index = model().index_of(resource.name);
+    const int node = process_.node;
+    const int peer = connection.node_id.value_or(1 - node);
+    DrbdModel* drbd = &model();
+    return command(allowed ? "two primaries: yes" : "two primaries: no", limit,
+                   [drbd, index, node, peer, allowed] {
+                     return std::optional(drbd->set_two_primaries(index, node, peer, allowed));
+                   });
+  }
+
+  Result<bool> configured_two_primaries(const std::string& resource, Duration limit) override {
+    if (auto waited = take_time(milliseconds(60), limit); !waited)
+      return failure(waited.error());
+    if (process_.world().faults.broken_drbdadm)
+      return failure("drbdadm cannot read another resource's file");
+    return model().configured_two_primaries(model().index_of(resource));
+  }
+
+  Result<std::unique_ptr<drbd::Watch>> watch(const std::string& resource) override {
+    process_.step(milliseconds(3));
+    return std::make_unique<ModelWatch>(process_, model().index_of(resource));
+  }
+
+  std::string why_not_up(const std::string& resource, Duration /*limit*/) override {
+    return "DRBD resource " + resource + " is configured but not up on this node";
+  }
+
+ private:
+  /// A command in the kernel. It outlives whoever waits for it when it cannot be interrupted.
+  struct Pending {
+    std::function<std::optional<Answer>()> act;
+    std::optional<Answer> answer;
+    bool abandoned = false;
+    bool uninterruptible = false;
+    int boots = 0;
+    Actor* waiting = nullptr;
+  };
+  /// Ends with the process: the tool dies with its caller, but not one that hangs in the kernel.
+  struct Hold {
+    std::shared_ptr<Pending> pending;
+    ~Hold() {
+      pending->waiting = nullptr;
+      pending->abandoned = !pending->answer && !pending->uninterruptible;
+    }
+  };
+
+  DrbdModel& model() { return process_.cluster.drbd(); }
+
+  Result<void> take_time(Time time, Duration limit) {
+    if (process_.world().faults.slow && process_.world().choices().one_in(200))
+      time += milliseconds(500) * (1 + process_.world().choices().below(12));
+    process_.step(std::min(time, micros(limit)));
+    if (time > micros(limit))
+      return failure("`drbdsetup` was stopped: it did not answer in time", ETIMEDOUT);
+    return {};
+  }
+
+  static void execute(Cluster& cluster, int node, const std::shared_ptr<Pending>& pending) {
+    if (pending->abandoned || pending->answer || !cluster.drbd().is_on(node) ||
+        cluster.drbd().boots(node) != pending->boots)
+      return;
+    pending->answer = pending->act();
+    if (pending->answer) {
+      if (pending->waiting != nullptr)
+        cluster.world().scheduler().wake(*pending->waiting);
+    } else {
+      cluster.world().scheduler().after(
+          milliseconds(60), [&cluster, node, pending] { execute(cluster, node, pending); });
+    }
+  }
+
+  Result<Answer> command(const char* what, Duration limit,
+                         std::function<std::optional<Answer>()> act) {
+    auto& choices = process_.world().choices();
+    process_.step(milliseconds(2));
+    auto pending = std::make_shared<Pending>();
+    pending->act = std::move(act);
+    pending->boots = model().boots(process_.node);
+    pending->waiting = process_.scheduler().current();
+    Time delay = milliseconds(5);
+    if (choices.one_in(8))
+      delay += milliseconds(20 * choices.below(20));
+    if (process_.world().faults.hanging_drbd && choices.one_in(12)) {
+      pending->uninterruptible = true;
+      delay += seconds(1 + 5 * choices.below(9));
+      process_.world().tell(process_.node, process_.who.c_str(), "drbdsetup (", what,
+                            ") hangs in the kernel");
+    }
+    const Hold hold{pending};
+    Cluster* cluster = &process_.cluster;
+    process_.scheduler().after(
+        delay, [cluster, node = process_.node, pending] { execute(*cluster, node, pending); });
+    const Time end = process_.world().now() + micros(limit);
+    while (!pending->answer && process_.world().now() < end)
+      process_.scheduler().park(end - process_.world().now());
+    if (!pending->answer) {
+      process_.world().tell(process_.node, process_.who.c_str(), "drbdsetup (", what,
+                            ") did not answer in time");
+      return failure("`drbdsetup` was stopped: it did not answer in time", ETIMEDOUT);
+    }
+    const Answer answer = *pending->answer;
+    if (!answer.ok())
+      process_.world().tell(process_.node, process_.who.c_str(), "drbdsetup (", what,
+                            "): ", answer.text);
+    process_.step(milliseconds(1));
+    return answer;
+  }
+
+  Process& process_;
+};
+
+class ModelDevices : public device::Devices {
+ public:
+  explicit ModelDevices(Process& process) : process_(process) {}
+  Result<std::optional<std::string>> node_of(int minor) override {
+    process_.step(100);
+    if (process_.world().choices().one_in(150))
+      return std::nullopt;  // udev is not done yet
+    return "/dev/drbd" + std::to_string(minor);
+  }
+  std::vector<std::string> host_uses(int /*minor*/) override { return {}; }
+  std::vector<std::string> processes_holding(int /*minor*/) override { return {}; }
+
+ private:
+  Process& process_;
+};
+
+class ModelRecords : public record::Records {
+ public:
+  explicit ModelRecords(Process& process) : process_(process) {}
+
+  Result<void> write(const record::Claim& claim) override {
+    step();
+    auto& claims = here().claims;
+    const auto found = std::find_if(claims.begin(), claims.end(),
+                                    [&](const record::Claim& each) { return same(each, claim); });
+    if (found == claims.end())
+      claims.push_back(claim);
+    else
+      *found = claim;
+    return {};
+  }
+  Result<void> remove(const record::Claim& claim) override {
+    step();
+    std::erase_if(here().claims, [&](const record::Claim& each) { return same(each, claim); });
+    return {};
+  }
+  Result<std::vector<record::Claim>> claims_on(const std::string& resource) override {
+    step();
+    std::vector<record::Claim> found;
+    for (const auto& each : here().claims)
+      if (each.resource == resource)
+        found.push_back(each);
+    return found;
+  }
+  Result<std::vector<record::Claim>> claims_of(const xenstore::BackendPath& backend) override {
+    step();
+    std::vector<record::Claim> found;
+    for (const auto& each : here().claims)
+      if (each.backend == backend)
+        found.push_back(each);
+    return found;
+  }
+  Result<void> write(const record::Window& window) override {
+    step();
+    here().windows.insert_or_assign(window.resource, window);
+    return {};
+  }
+  Result<void> remove_window(const std::string& resource) override {
+    step();
+    here().windows.erase(resource);
+    return {};
+  }
+  Result<std::optional<record::Window>> window_of(const std::string& resource) override {
+    step();
+    return find(here().windows, resource);
+  }
+  Result<void> write(const record::Held& held) override {
+    step();
+    here().held.insert_or_assign(held.resource, held);
+    return {};
+  }
+  Result<std::optional<record::Held>> held(const std::string& resource) override {
+    step();
+    return find(here().held, resource);
+  }
+  Result<void> write(const record::Outage& outage) override {
+    step();
+    here().outages.insert_or_assign(outage.peer, outage);
+    return {};
+  }
+  Result<std::optional<record::Outage>> outage(const std::string& peer) override {
+    step();
+    return find(here().outages, peer);
+  }
+  Result<std::unique_ptr<record::Lock>> try_lock_keeper(const std::string& resource) override {
+    return take(resource + ".keeper");
+  }
+  Result<std::unique_ptr<record::Lock>> try_lock(const std::string& resource) override {
+    return take(resource + ".lock");
+  }
+  Result<std::unique_ptr<record::Lock>> try_lock_xen_block() override { return take("xen-block"); }
+
+ private:
+  /// Ends with its holder.
+  class ModelLock : public record::Lock {
+   public:
+    ModelLock(Node& node, std::string name) : node_(node), name_(std::move(name)) {}
+    ~ModelLock() override { node_.locks.erase(name_); }
+    ModelLock(const ModelLock&) = delete;
+    ModelLock& operator=(const ModelLock&) = delete;
+
+   private:
+    Node& node_;
+    std::string name_;
+  };
+
+  Node& here() { return process_.here(); }
+  void step() { process_.step(100); }
+
+  template <typename Value>
+  static std::optional<Value> find(const std::map<std::string, Value>& all,
+                                   const std::string& key) {
+    const auto found = all.find(key);
+    return found == all.end() ? std::nullopt : std::optional(found->second);
+  }
+  static bool same(const record::Claim& one, const record::Claim& other) {
+    return one.backend == other.backend && one.resource == other.resource;
+  }
+  Result<std::unique_ptr<record::Lock>> take(const std::string& name) {
+    step();
+    if (!here().locks.emplace(name, process_.scheduler().current()).second)
+      return nullptr;
+    return std::make_unique<ModelLock>(here(), name);
+  }
+
+  Process& process_;
+};
+
+class ModelReport : public Report {
+ public:
+  explicit ModelReport(Process& process) : process_(process) {}
+  void tell(Severity severity, const std::string& text) override {
+    process_.world().tell(process_.node, process_.who.c_str(),
+                          severity == Severity::Info     ? "logs: "
+                          : severity == Severity::Notice ? "says: "
+                                                         : "complains: ",
+                          text);
+  }
+
+ private:
+  Process& process_;
+};
+
+/// All seams of one process.
+struct Seams {
+  Process process;
+  bool below_migrate_receive;
+  ModelClock clock{process};
+  ModelStore store{process};
+  ModelDrbd drbd{process};
+  ModelDevices devices{process};
+  ModelRecords records{process};
+  ModelReport report{process};
+  hotplug::Host host{.store = store,
+                     .drbd = drbd,
+                     .devices = devices,
+                     .records = records,
+                     .clock = clock,
+                     .report = report,
+                     .is_below_migrate_receive = [this] { return below_migrate_receive; },
+                     .start_keeper = [this](const std::string& resource) -> Result<void> {
+                       process.step(milliseconds(2));
+                       start_keeper(process.cluster, process.node, resource);
+                       return {};
+                     },
+                     .random = std::minstd_rand(1)};
+};
+
+}  // namespace
+
+Script start_script(Cluster& cluster, int node, Verb verb, const xenstore::BackendPath& path,
+                    bool below_migrate_receive, Actor* caller) {
+  auto outcome = std::make_shared<Outcome>();
+  const std::string who = (verb == Verb::Add ? "add " : "remove ") +
+                          std::to_string(path.frontend()) + '/' +
+                          static_cast<char>('a' + (path.device() - 51712) / 16);
+  Scheduler& scheduler = cluster.world().scheduler();
+  Actor& actor = scheduler.start(node, who, [=, &cluster, &scheduler] {
+    struct Wake {
+      Scheduler& scheduler;
+      Actor* caller;
+      ~Wake() {
+        if (caller != nullptr)
+          scheduler.wake(*caller);
+      }
+    } const wake{scheduler, caller};
+    Seams seams{.process = {.cluster = cluster, .node = node, .who = who},
+                .below_migrate_receive = below_migrate_receive};
+    seams.host.random.seed(1 + static_cast<unsigned>(node) * 1000 +
+                           cluster.world().choices().below(1000));
+    cluster.world().tell(node, who.c_str(), "begins");
+    const Time begin = cluster.world().now();
+    seams.process.step(milliseconds(10));
+    const auto done =
+        verb == Verb::Add ? hotplug::add(seams.host, path) : hotplug::remove(seams.host, path);
+    outcome->ended = true;
+    outcome->ok = done.has_value();
+    if (!done)
+      outcome->message = done.error().message;
+    cluster.world().tell(node, who.c_str(), done ? "succeeds" : "fails: ", outcome->message);
+    if (!done && outcome->message.empty())
+      cluster.world().violation("a silent failure", who);
+    if (done && verb == Verb::Add && cluster.value(node, path / "state") &&
+        !cluster.value(node, path / "physical-device"))
+      cluster.world().violation("a silent failure", who + " succeeded without a device");
+    if (cluster.world().now() - begin > seconds(39))
+      cluster.world().violation("a hang", who + " took more than 39 s");
+  });
+  return {.actor = &actor, .outcome = std::move(outcome)};
+}
+
+void start_keeper(Cluster& cluster, int node, const std::string& resource) {
+  cluster.world().scheduler().start(node, "keep " + resource, [&cluster, node, resource] {
+    Seams seams{.process = {.cluster = cluster, .node = node, .who = "keep " + resource},
+                .below_migrate_receive = false};
+    seams.process.step(milliseconds(30));
+    const auto kept = hotplug::keep(seams.host, resource);
+    if (!kept)
+      cluster.world().tell(node, seams.process.who.c_str(), "ends: ", kept.error().message);
+  });
+}
+
+}  // namespace block_drbd::simulation
