@@ -50,10 +50,7 @@ TEST_CASE_METHOD(Lab,
   records_are_whole("wheezy", disk_of_wheezy);
 }
 
-// Not run with the others ("[.]") as long as it fails: the attempt to promote beside a Primary peer
-// succeeds in the moment that DRBD loses the peer, and leaves a UUID that parts the two nodes.
-TEST_CASE_METHOD(Lab, "the link is cut under a guest - a start on the other side does no harm",
-                 "[.]") {
+TEST_CASE_METHOD(Lab, "the link is cut under a guest - a start on the other side does no harm") {
   node1.types("xl create /etc/xen/wheezy.cfg");
   node1.guest_writes("wheezy");
   link_is_cut();

@@ -42,6 +42,15 @@ void source_goes_on(Lab& lab) {
   lab.node1.keeps_no_window("Wheezy");
 }
 
+// Two Primaries that lose each other are a split brain to DRBD, whether both have written or not.
+// These settings let the node that has not written follow the other.
+void unwritten_side_follows(Lab& lab) {
+  for (Node* node : {&lab.node1, &lab.node2})
+    node->types(
+        "drbdadm net-options --after-sb-0pri=discard-zero-changes --after-sb-1pri=consensus "
+        "Wheezy");
+}
+
 }  // namespace
 
 TEST_CASE_METHOD(Lab, "a PVH guest migrates live there and back - the role goes with it") {
@@ -191,6 +200,7 @@ TEST_CASE_METHOD(Lab, "a migration breaks off after the target's add - the guest
   node2.types("xl destroy wheezy--incoming");
   source_goes_on(*this);
 
+  unwritten_side_follows(*this);
   // The network, and DRBD's link with it. What would give up after a while by itself is ended here.
   node2.after_next_add("ip link set eth0 down");
   Task migration = node1.starts_migration("wheezy", node2);
@@ -211,14 +221,9 @@ TEST_CASE_METHOD(Lab, "a migration breaks off after the target's add - the guest
   ends(*this, node1, "wheezy", "Wheezy", disk_of_wheezy);
 }
 
-// Two Primaries that lose each other are a split brain to DRBD, whether both have written or not.
-// These settings let the node that has not written follow the other.
 TEST_CASE_METHOD(Lab,
                  "the link is lost after the guest's arrival - the nodes find together again") {
-  for (Node* node : {&node1, &node2})
-    node->types(
-        "drbdadm net-options --after-sb-0pri=discard-zero-changes --after-sb-1pri=consensus "
-        "Wheezy");
+  unwritten_side_follows(*this);
   node1.types("xl create /etc/xen/wheezy.cfg");
   node1.guest_writes("wheezy");
   Task holder = node1.starts(hold_of_wheezy);
