@@ -64,6 +64,11 @@ std::string without_end_of_line(std::string text) {
   return text;
 }
 
+std::string migration(const std::string& guest, const Node& to, bool live) {
+  const std::string helper = live ? "" : "LIBXL_SAVE_HELPER=/lab/save-nonlive ";
+  return helper + "xl migrate -s '' " + guest + " 'socat -b 262144 - TCP:" + to.name() + ":4444'";
+}
+
 }  // namespace
 
 bool eventually(const std::function<bool()>& so, std::chrono::seconds limit) {
@@ -152,16 +157,19 @@ Task Node::starts(const std::string& command) {
 }
 
 Typed Node::migrates(const std::string& guest, const Node& to, bool live) {
-  const std::string helper = live ? "" : "LIBXL_SAVE_HELPER=/lab/save-nonlive ";
-  return tries(
-      helper + "xl migrate -s '' " + guest + " 'socat -b 262144 - TCP:" + to.name() + ":4444'",
-      240s);
+  return tries(migration(guest, to, live), 240s);
+}
+
+Task Node::starts_migration(const std::string& guest, const Node& to, bool live) {
+  return starts(migration(guest, to, live));
 }
 
 std::string Node::role(const std::string& resource) {
-  const Typed status = tries("drbdadm role " + resource + " 2>/dev/null");
-  if (status.status != 0)
-    return "";
+  // Not with drbdadm, which a scenario may have broken.
+  const Typed status =
+      tries("drbdsetup status --verbose " + resource +
+            " 2>/dev/null | sed -n 's/^ *volume:[0-9]* minor:\\([0-9]*\\) .*/\\1/p' |"
+            " while read -r minor; do drbdsetup role $minor; done");
   // One line for each volume: "Primary/Secondary", here first. They must agree.
   std::istringstream lines(status.output);
   std::string role;
@@ -193,6 +201,14 @@ std::string Node::connection(const std::string& resource) {
     return "";
   const auto word = begin + key.size();
   return status.output.substr(word, status.output.find(' ', word) - word);
+}
+
+std::string Node::two_primaries(const std::string& resource) {
+  return without_end_of_line(types("/lab/two-primaries " + resource));
+}
+
+bool Node::has_window(const std::string& resource) {
+  return tries("test -s /run/block-drbd/" + resource + ".window").status == 0;
 }
 
 void Node::waits_until_up_to_date(const std::string& resource) {
@@ -266,6 +282,24 @@ void Node::left_nothing(const std::string& resource) {
   eventually([&] { return (found = leftovers(resource)).empty(); }, 60s);
   INFO("left behind on " << name());
   REQUIRE(found == "");
+}
+
+void Node::keeps_no_window(const std::string& resource) {
+  std::string found;
+  eventually(
+      [&] {
+        found = tries("/lab/leftovers " + resource +
+                      " | grep -e '^two primaries' -e window -e '^process'")
+                    .output;
+        return found.empty();
+      },
+      60s);
+  INFO("left behind by the migration on " << name());
+  REQUIRE(found == "");
+}
+
+void Node::after_next_add(const std::string& command) {
+  types("/lab/after-add " + quoted(command));
 }
 
 void Node::loses_power() {

@@ -21,9 +21,14 @@ using namespace std::chrono_literals;
 // Where a guest's disks are in Xen's store.
 inline constexpr int xvda = 51712;
 inline constexpr int xvdb = 51728;
+inline constexpr int xvdc = 51744;
 // Which partition of a node's disk lies under which resource.
 inline constexpr int disk_of_wheezy = 1;
 inline constexpr int disk_of_jessie = 2;
+inline constexpr int disk_of_buster = 3;  ///< its first volume
+
+// Holds Wheezy's device open, as a backup that reads the running guest's disk would.
+inline constexpr const char* hold_of_wheezy = "exec 9</dev/drbd1; exec sleep 600";
 
 /// The end of something that was typed on a node.
 struct Typed {
@@ -72,6 +77,7 @@ class Node {
   Task starts(const std::string& command);
   /// `xl migrate` to the other node, live or (Debian's Xen cannot do that with PV) suspended first.
   Typed migrates(const std::string& guest, const Node& to, bool live = true);
+  Task starts_migration(const std::string& guest, const Node& to, bool live = true);
 
   // -- what is seen --
   /// "Primary", "Secondary", or "" while the resource is not up.
@@ -80,6 +86,11 @@ class Node {
   void becomes(const std::string& resource, const std::string& role);
   /// "Connected", "Connecting", "StandAlone" ...; "" while the resource is not up.
   std::string connection(const std::string& resource);
+  /// Whether DRBD allows two primaries at this moment: "yes", "no", or "" while the resource is
+  /// down or StandAlone.
+  std::string two_primaries(const std::string& resource);
+  /// A hand-over has opened a window here that is not known to be closed.
+  bool has_window(const std::string& resource);
   /// Waits until it is connected and both disks are in sync.
   void waits_until_up_to_date(const std::string& resource);
   /// The name is exact: during a migration others are used.
@@ -101,12 +112,19 @@ class Node {
   std::string chain_on_disk(int disk);
 
   // -- what must not be seen --
-  /// Neither a role, nor a backend in Xen's store, nor a claim, nor a process of ours stays.
+  /// Neither a role, nor two primaries allowed against the configuration, nor a backend in Xen's
+  /// store, nor a claim or a window, nor a process of ours, a keeper included.
   void left_nothing(const std::string& resource);
   /// What of that list there is; empty when nothing.
   std::string leftovers(const std::string& resource);
 
+  /// The same for the node where a guest runs: its migration is over.
+  void keeps_no_window(const std::string& resource);
+
   // -- what happens to it --
+  /// When the block script has attached a disk the next time, the command line runs before the
+  /// toolstack hears of it.
+  void after_next_add(const std::string& command);
   void loses_power();
   void boots();
 

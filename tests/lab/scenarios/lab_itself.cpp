@@ -31,28 +31,4 @@ TEST_CASE_METHOD(Lab, "the guest reports a record of another writer, and one tha
   REQUIRE_THAT(check.output, ContainsSubstring("RECORD LOST"));
 }
 
-TEST_CASE_METHOD(Lab,
-                 "the link is cut, a node loses power - both come back and the guest goes on") {
-  node1.types("xl create /etc/xen/wheezy.cfg");
-  node1.guest_writes("wheezy");
-
-  link_is_cut();
-  REQUIRE(eventually([&] { return node1.connection("Wheezy") == "Connecting"; }));
-  node1.guest_writes("wheezy");
-  link_is_restored();
-  node2.waits_until_up_to_date("Wheezy");
-
-  node2.loses_power();
-  REQUIRE(eventually([&] { return node1.connection("Wheezy") == "Connecting"; }));
-  node1.guest_writes("wheezy");
-  node2.boots();
-  node2.waits_until_up_to_date("Wheezy");
-
-  // No word about the role: what went to the dead peer stays in TCP's hands, and pins the guest's
-  // pages, until the next retransmission meets the new one. xl may be tired of waiting by then, and
-  // leave without a call of the block script.
-  node1.types("xl destroy wheezy");
-  records_are_whole("wheezy", disk_of_wheezy);
-}
-
 }  // namespace block_drbd::lab

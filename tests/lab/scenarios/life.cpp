@@ -1,4 +1,4 @@
-// A guest's life on one node: created, shut down, destroyed, rebooted.
+// A guest's life: created, shut down, destroyed, rebooted; and what else has the role's lifetime.
 #include "lab.h"
 
 namespace block_drbd::lab {
@@ -41,8 +41,8 @@ TEST_CASE_METHOD(Lab, "a guest is destroyed - its node becomes Secondary") {
   records_are_whole("jessie", disk_of_jessie);
 }
 
-TEST_CASE_METHOD(Lab,
-                 "a guest reboots - its node is Primary again and the guest finds its records") {
+TEST_CASE_METHOD(
+    Lab, "a guest reboots, is shut down here and created there at once - it finds its records") {
   node1.types("xl create /etc/xen/wheezy.cfg");
   const std::string before = node1.types("xl domid wheezy");
   node1.guest_writes("wheezy");
@@ -56,10 +56,44 @@ TEST_CASE_METHOD(Lab,
   node1.reports("wheezy", "record chain 1\\.\\.[0-9]+ ok");
   node1.guest_writes("wheezy");
 
+  // xl does not wait for the end of the shutdown: the start meets a Primary, and waits for it.
   node1.types("xl shutdown -w wheezy");
+  node2.types("xl create /etc/xen/wheezy.cfg");
+  node2.reports("wheezy", "record chain 1\\.\\.[0-9]+ ok");
+  REQUIRE(node2.role("Wheezy") == "Primary");
+  REQUIRE(node1.role("Wheezy") == "Secondary");
+  node1.left_nothing("Wheezy");
+  node2.types("xl destroy wheezy");
+  node2.becomes("Wheezy", "Secondary");
+  records_are_whole("wheezy", disk_of_wheezy);
+}
+
+TEST_CASE_METHOD(Lab, "two guests read one disk - the role goes with the last of them") {
+  // Attached, but not running: they have nothing to write to.
+  const std::string create = "xl create -p /etc/xen/wheezy.cfg 'disk=[\"drbd:Wheezy,xvda,r\"]' ";
+  node1.types(create + "'name=\"first\"'");
+  node1.types(create + "'name=\"second\"'");
+  REQUIRE(node1.backend("first").hotplug_status == "connected");
+  REQUIRE(node1.backend("second").hotplug_status == "connected");
+  node1.fails("xl create -p /etc/xen/wheezy.cfg");
+
+  node1.types("xl destroy first");
+  REQUIRE(node1.role("Wheezy") == "Primary");
+  REQUIRE(node1.backend("second").hotplug_status == "connected");
+  node1.types("xl destroy second");
   node1.becomes("Wheezy", "Secondary");
   node1.left_nothing("Wheezy");
-  records_are_whole("wheezy", disk_of_wheezy);
+}
+
+TEST_CASE_METHOD(Lab, "the shell original attached a disk - block-drbd releases it") {
+  node1.types(
+      "cd /etc/xen/scripts && mv block-drbd .block-drbd && cp -p block-drbd.shell block-drbd");
+  node1.types("xl create -p /etc/xen/wheezy.cfg");
+  REQUIRE(node1.role("Wheezy") == "Primary");
+  node1.types("mv /etc/xen/scripts/.block-drbd /etc/xen/scripts/block-drbd");
+  node1.types("xl destroy wheezy");
+  node1.becomes("Wheezy", "Secondary");
+  node1.left_nothing("Wheezy");
 }
 
 TEST_CASE_METHOD(Lab, "a guest has two volumes of one resource - both are attached and let go") {
