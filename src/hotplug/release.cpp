@@ -145,20 +145,14 @@ class Release {
     const auto remembered = host_.records.window_of(resource_);
     if (!remembered || *remembered)
       return remembered.map([](const auto&) {});
-    const auto settings = host_.drbd.settings(resource_, budget_.left(status_limit));
-    if (!settings)
-      return failure(settings.error());
-    for (const drbd::Peer& peer : resource.peers) {
-      const auto* connection = settings->connection_to(peer.node_id);
-      const bool may_have_guest = peer.role == Role::Primary || !drbd::is_settled(peer);
-      if (may_have_guest && connection != nullptr && connection->two_primaries)
+    for (const drbd::Peer& peer : resource.peers)
+      if (peer.role == Role::Primary || !drbd::is_settled(peer))
         return host_.records.write(record::Window{.resource = resource_,
                                                   .peer = peer.node_id,
                                                   .backend = own_,
                                                   .found_open = true,
                                                   .unanswered = false,
                                                   .arrived = true});
-    }
     return {};
   }
 
@@ -205,12 +199,12 @@ class Release {
   Result<Turn> demote(const Survey& seen) {
     const auto volumes = volumes_to_demote(seen.resource, seen.claims);
     const bool unanswered =
-        late_ && std::any_of(seen.claims.begin(), seen.claims.end(),
-                             [](const Claim& claim) { return claim.unanswered; });
-    if (volumes.empty() && unanswered) {
-      trouble_.emplace_back("DRBD has not answered a promotion, which may still take effect");
-      return Turn::Again;
-    }
+        late_ && std::any_of(seen.claims.begin(), seen.claims.end(), [&](const Claim& claim) {
+          return claim.unanswered &&
+                 std::none_of(volumes.begin(), volumes.end(), [&](const drbd::Volume& volume) {
+                   return !volume.role || volume.minor == claim.minor;
+                 });
+        });
     bool lasting = false;
     for (const drbd::Volume& volume : volumes) {
       const auto answer =
@@ -232,6 +226,10 @@ class Release {
     if (!volumes.empty())
       host_.report.tell(Severity::Info, "DRBD resource " + resource_ +
                                             " is Secondary again: its last guest here has ended");
+    if (unanswered) {
+      trouble_.emplace_back("DRBD has not answered a promotion, which may still take effect");
+      return Turn::Again;
+    }
     return forget();
   }
 
