@@ -107,6 +107,9 @@ class Release {
       return forget();  // it is down: no role to give back
     if (!seen)
       return failure(seen.error());
+    // A backend may stay in xenstore a moment longer than its use lasts.
+    if (seen->resource.role != Role::Primary && !seen->in_use.empty() && !(*mine)->unanswered)
+      return host_.records.remove(**mine).map([] { return Turn::Done; });
     if (!seen->in_use.empty()) {
       host_.report.tell(Severity::Info, "DRBD resource " + resource_ + " stays Primary: " +
                                             policy::describe(seen->in_use.front()) +
