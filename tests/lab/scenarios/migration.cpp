@@ -104,27 +104,6 @@ TEST_CASE_METHOD(Lab, "a guest with two resources and three volumes migrates whi
 }
 
 TEST_CASE_METHOD(Lab,
-                 "nobody waits for the keeper - and when it is killed, the next call takes over") {
-  node1.types("xl create /etc/xen/wheezy.cfg");
-  node1.guest_writes("wheezy");
-
-  // It will never end by itself: a descriptor that it shares with `xl migrate-receive` would keep
-  // the sender waiting for ever.
-  Task stopping = node2.starts("/lab/stop-keeper Wheezy");
-  must_migrate(node1, node2, "wheezy");
-  const Typed stopped = stopping.ends();
-  REQUIRE(stopped.status == 0);
-  const std::string keeper = std::to_string(std::stol(stopped.output));
-  REQUIRE(node2.types("/lab/foreign-descriptors " + keeper) == "");
-
-  node2.types("kill -KILL " + keeper);
-  node1.becomes("Wheezy", "Secondary");
-  REQUIRE(node2.has_window("Wheezy"));
-  ends(*this, node2, "wheezy", "Wheezy", disk_of_wheezy);
-  node1.left_nothing("Wheezy");
-}
-
-TEST_CASE_METHOD(Lab,
                  "the source lets go late - meanwhile drbdadm adjust and a reboot do no harm") {
   node1.types("xl create /etc/xen/wheezy.cfg");
   node1.guest_writes("wheezy");
