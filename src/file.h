@@ -8,8 +8,8 @@
 
 namespace block_drbd {
 
-/// The contents; an error has the errno. Files of /proc may fail in the middle, when the process that
-/// they are about ends.
+/// The contents; an error has the errno. Files of /proc may fail in the middle, when the process
+/// that they are about ends.
 Result<std::string> read_all(const Fd& file, const std::string& name);
 Result<std::string> read_file(const std::string& path);
 
