@@ -6,11 +6,6 @@
 
 namespace block_drbd::drbd {
 
-bool Settings::two_primaries_anywhere() const {
-  return std::any_of(connections.begin(), connections.end(),
-                     [](const ConnectionSettings& each) { return each.two_primaries; });
-}
-
 const ConnectionSettings* Settings::connection_to(std::optional<int> node_id) const {
   const auto found =
       std::find_if(connections.begin(), connections.end(),

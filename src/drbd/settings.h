@@ -28,7 +28,6 @@ struct Settings {
   std::string fencing = "dont-care";
   std::string quorum = "off";  ///< off, majority, all, or a number (DRBD 9 only)
 
-  bool two_primaries_anywhere() const;
   /// The connection to this peer; on 8.4, where a resource has one connection and the peer no
   /// number, that one.
   const ConnectionSettings* connection_to(std::optional<int> node_id) const;

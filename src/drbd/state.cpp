@@ -106,6 +106,12 @@ const Volume* Resource::volume(int number) const {
   return found == volumes.end() ? nullptr : &*found;
 }
 
+const Peer* Resource::peer(std::optional<int> node_id) const {
+  const auto found = std::find_if(peers.begin(), peers.end(),
+                                  [&](const Peer& each) { return each.node_id == node_id; });
+  return found == peers.end() ? nullptr : &*found;
+}
+
 bool is_settled(const Peer& peer) {
   const bool replicating =
       !peer.volumes.empty() &&
@@ -118,6 +124,14 @@ bool is_settled(const Peer& peer) {
 bool sees_every_peer(const Resource& resource) {
   return !resource.peers.empty() &&
          std::all_of(resource.peers.begin(), resource.peers.end(), is_settled);
+}
+
+std::vector<const Peer*> primary_peers(const Resource& resource) {
+  std::vector<const Peer*> primary;
+  for (const Peer& peer : resource.peers)
+    if (peer.role == Role::Primary)
+      primary.push_back(&peer);
+  return primary;
 }
 
 }  // namespace block_drbd::drbd

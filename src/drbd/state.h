@@ -108,6 +108,8 @@ struct Resource {
   std::vector<Peer> peers;
 
   const Volume* volume(int number) const;
+  /// The peer of this number; on 8.4, where it has none, the only one.
+  const Peer* peer(std::optional<int> node_id) const;
 };
 
 /// The peer's state is beyond doubt: the handshake is over for every volume. 8.4 shows a handshake
@@ -116,5 +118,7 @@ bool is_settled(const Peer& peer);
 
 /// DRBD 8.4 lists no peer at all on a resource that is StandAlone: nobody can be seen then.
 bool sees_every_peer(const Resource& resource);
+
+std::vector<const Peer*> primary_peers(const Resource& resource);
 
 }  // namespace block_drbd::drbd

@@ -67,11 +67,6 @@ std::string host_of(const std::string& address) {
   return address.substr(0, address.rfind(':'));
 }
 
-bool any_peer_is_primary(const drbd::Resource& resource) {
-  return std::any_of(resource.peers.begin(), resource.peers.end(),
-                     [](const drbd::Peer& peer) { return peer.role == Role::Primary; });
-}
-
 bool all_peers_settled(const drbd::Resource& resource) {
   return std::all_of(resource.peers.begin(), resource.peers.end(), drbd::is_settled);
 }
@@ -134,11 +129,11 @@ class Attaching {
       return failure(domain.error());
     domain_ = std::move(*domain);
 
-    constexpr std::string_view arriving = "--incoming";
-    const bool incoming = domain_.name.ends_with(arriving) && host_.is_below_migrate_receive();
+    const bool incoming = xenstore::is_arriving(domain_) && host_.is_below_migrate_receive();
     request_.purpose = incoming ? Purpose::Incoming : Purpose::Start;
-    request_.guest =
-        incoming ? domain_.name.substr(0, domain_.name.size() - arriving.size()) : domain_.name;
+    request_.guest = incoming
+                         ? domain_.name.substr(0, domain_.name.size() - xenstore::arriving.size())
+                         : domain_.name;
     return {};
   }
 
@@ -382,10 +377,9 @@ class Attaching {
   Result<Turn> wait_for_window(const std::string& because) {
     if (waited(Awaited::Window) < patience_for_window)
       return wait_for(Awaited::Window, because);
-    return failure("the migration of DRBD resource " + request_.resource +
-                   " cannot be taken over: " + because +
-                   ". The guest goes on at its source. See `drbdadm status " + request_.resource +
-                   "` on all nodes, then migrate again");
+    return failure(policy::cannot_be_taken_over(
+        request_.resource, because,
+        "See `drbdadm status " + request_.resource + "` on all nodes, then migrate again"));
   }
 
   /// DRBD did not answer, and the promotion may still take effect: the claim says so to whoever
@@ -416,28 +410,23 @@ class Attaching {
     const auto now = host_.drbd.status(request_.resource, budget_.left(status_limit));
     if (!now)
       return failure(now.error());
-    return !any_peer_is_primary(*now) &&
+    return drbd::primary_peers(*now).empty() &&
            (!all_peers_settled(before) ||
             (all_peers_settled(*now) && now->peers.size() == before.peers.size()));
   }
 
-  /// After a promotion beside the source: DRBD may have missed it only then, and have made this
-  /// node Primary on data that is old by now. The roll-back gives the role back.
+  /// After a promotion beside the one Primary peer, the source: DRBD may have missed it only then,
+  /// and have made this node Primary on data that is old by now. The roll-back gives the role back.
   Result<void> link_held(const drbd::Resource& before) {
     const auto now = host_.drbd.status(request_.resource, budget_.left(status_limit));
     if (!now)
       return failure(now.error());
-    const drbd::Peer* source = source_of(before);
-    const bool held = std::any_of(now->peers.begin(), now->peers.end(), [&](const auto& peer) {
-      return source != nullptr && peer.node_id == source->node_id && drbd::is_settled(peer) &&
-             peer.role == Role::Primary;
-    });
-    if (held)
+    const drbd::Peer* source = now->peer(drbd::primary_peers(before).front()->node_id);
+    if (source != nullptr && source->role == Role::Primary && drbd::is_settled(*source))
       return {};
-    return failure("the migration of DRBD resource " + request_.resource +
-                   " cannot be taken over: its source was lost, or gave the resource up, during "
-                   "the hand-over. The guest goes on at its source. Look at `drbdadm status " +
-                   request_.resource + "` on both nodes, then migrate again");
+    return failure(policy::cannot_be_taken_over(
+        request_.resource, "its source was lost, or gave the resource up, during the hand-over",
+        "Look at `drbdadm status " + request_.resource + "` on both nodes, then migrate again"));
   }
 
   /// When DRBD refuses even that, the next turn finds the resource Primary by our own hand, and

@@ -10,19 +10,17 @@
 namespace block_drbd::hotplug {
 
 /// What came of the attempt to have two primaries allowed towards the source.
-struct Window {
+struct Attempt {
   bool open = false;    ///< go on and promote
   std::string because;  ///< not open: what keeps it shut; it may be tried again
 };
 
-/// The node that hands the guest over: `decide` has seen that it is the one Primary peer.
-const drbd::Peer* source_of(const drbd::Resource& resource);
-
-/// Has two primaries allowed on the connection to the source, for the guest that arrives at
-/// `backend`. Under the resource's lock. What is opened here is remembered before, and a keeper is
-/// left behind that closes it, unless this `add` `has_keeper` already. An error is final.
-Result<Window> open_window(Host& host, const drbd::Resource& resource,
-                           const policy::Request& request, const xenstore::BackendPath& backend,
-                           bool has_keeper, const Budget& budget);
+/// Has two primaries allowed on the connection to the source, which is the one Primary peer of
+/// `resource`, for the guest that arrives at `backend`. Under the resource's lock. What is opened
+/// here is remembered before, and a keeper is left behind that closes it, unless this `add`
+/// `has_keeper` already. An error is final.
+Result<Attempt> open_window(Host& host, const drbd::Resource& resource,
+                            const policy::Request& request, const xenstore::BackendPath& backend,
+                            bool has_keeper, const Budget& budget);
 
 }  // namespace block_drbd::hotplug

@@ -197,13 +197,12 @@ class Keeper {
   }
 
   Result<void> look_for_arrival(record::Window& window) {
-    constexpr std::string_view arriving = "--incoming";
     if (window.arrived)
       return {};
     const auto domain = xenstore::read_domain(host_.store, window.backend.frontend());
     if (!domain)
       return failure(domain.error());
-    if (domain->name.empty() || domain->name.ends_with(arriving))
+    if (domain->name.empty() || xenstore::is_arriving(*domain))
       return {};
     window.arrived = true;
     return host_.records.write(window);
@@ -228,7 +227,7 @@ class Keeper {
         return failure("DRBD resource " + resource_ +
                        ": two primaries stay allowed after a guest's migration, because drbdadm "
                        "cannot tell whether the configuration wants it: " +
-                       configured.error().message);
+                       configured.error().message + ". Mend that; it is asked again then");
       if (*configured)
         return forget();
     }
@@ -237,9 +236,11 @@ class Keeper {
     if (!answer)
       return failure(answer.error());
     if (!answer->ok() && answer->code != drbd::code::both_primary)
-      return failure("DRBD resource " + resource_ +
-                     ": two primaries are still allowed after a guest's migration. DRBD says \"" +
-                     answer->text + '"');
+      return failure(
+          "DRBD resource " + resource_ +
+          ": two primaries are still allowed after a guest's migration, and this is tried "
+          "again. If it lasts, run `drbdadm adjust " +
+          resource_ + "`. DRBD says \"" + answer->text + '"');
     // What counts is what is in force.
     const auto after = connection(window, budget);
     if (!after)
@@ -301,7 +302,10 @@ void call_keeper(Host& host, const std::string& resource,
                      "DRBD resource " + resource +
                          ": nobody could be left behind to forbid two primaries again, or to give "
                          "a role back that nobody uses: " +
-                         (work ? started.error() : work.error()).message);
+                         (work ? started.error() : work.error()).message +
+                         ". Look at `drbdadm status " + resource + "`: `drbdadm secondary " +
+                         resource + "` gives the role back, `drbdadm adjust " + resource +
+                         "` forbids two primaries unless they are configured");
 }
 
 }  // namespace block_drbd::hotplug

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <optional>
+#include <utility>
 
 #include "hotplug/survey.h"
 
@@ -120,7 +121,7 @@ class Release {
       return forget();
     // A role that is not given back is worse than what is not remembered.
     const auto remembered = remember_for_later(*seen, **mine);
-    if (!remembered)
+    if (!remembered && !std::exchange(complained_, true))
       host_.report.tell(Severity::Failure, remembered.error().message);
     was_attached_ = was_attached_ && !remembered;
     return demote(*seen);
@@ -133,10 +134,10 @@ class Release {
     if (!domain)
       return failure(domain.error());
     // xl's name for a guest that runs on another node by now.
-    if (domain->name.ends_with("--migratedaway"))
+    if (xenstore::has_left(*domain))
       return remember_window(seen.resource);
     // Nor has one that never ran here anything to come back to.
-    if (domain->name.empty() || domain->name.ends_with("--incoming"))
+    if (domain->name.empty() || xenstore::is_arriving(*domain))
       return {};
     return remember_held(seen.resource, mine.vm.empty() ? domain->vm : mine.vm);
   }
@@ -307,6 +308,7 @@ class Release {
   bool attached_;
   Budget budget_;
   bool was_attached_ = false;         ///< until this run
+  bool complained_ = false;           ///< of what could not be remembered
   bool late_ = true;                  ///< what DRBD has not answered may still take effect
   std::vector<std::string> trouble_;  ///< what went wrong in the last attempt
   std::vector<drbd::Volume> held_;    ///< still Primary after it

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "policy/refusals.h"
 #include "spec/disk_spec.h"
 
 namespace block_drbd::policy {
@@ -26,14 +27,6 @@ Decision refuse(std::string message) {
 
 Decision go(Action action) {
   return {.action = action, .because = {}};
-}
-
-std::vector<const Peer*> primary_peers(const Resource& resource) {
-  std::vector<const Peer*> primary;
-  for (const Peer& peer : resource.peers)
-    if (peer.role == Role::Primary)
-      primary.push_back(&peer);
-  return primary;
 }
 
 /// A link that DRBD is trying to make; a StandAlone one stays so until somebody connects it.
@@ -136,9 +129,9 @@ Decision hand_over(const Request& request, const Situation& situation, const Pee
     return go(Action::HandOver);
   if (situation.waited_for_data < patience_for_data)
     return {.action = Action::WaitForData, .because = unfit};
-  return refuse("the migration of " + title(request) + " cannot be taken over: " + unfit +
-                ". The guest goes on at its source. Wait until `drbdadm status " +
-                request.resource + "` shows UpToDate on both nodes, then migrate again");
+  return refuse(cannot_be_taken_over(request.resource, unfit,
+                                     "Wait until `drbdadm status " + request.resource +
+                                         "` shows UpToDate on both nodes, then migrate again"));
 }
 
 std::string second_instance_here(const Request& request, const User& other) {
@@ -151,7 +144,7 @@ std::string second_instance_here(const Request& request, const User& other) {
 }
 
 Decision decide_incoming(const Request& request, const Situation& situation) {
-  const auto primary = primary_peers(situation.resource);
+  const auto primary = drbd::primary_peers(situation.resource);
   if (const User* other = second_instance(situation)) {
     // `xl migrate NAME localhost`: the other one is the source, which has its plain name until this
     // one is ready. Anything else is what an earlier migration left.
@@ -165,16 +158,16 @@ Decision decide_incoming(const Request& request, const Situation& situation) {
     return hand_over(request, situation, *primary.front());
   if (primary.empty() && drbd::sees_every_peer(situation.resource))
     return go(Action::Promote);
-  const std::string refused = "the migration of " + title(request) + " cannot be taken over: ";
-  const std::string goes_on = ". The guest goes on at its source. ";
   if (primary.size() > 1)
-    return refuse(refused + "more than one other node is Primary" + goes_on +
-                  "See on which one the guest runs, and run `drbdadm secondary " +
-                  request.resource + "` on the other");
-  return refuse(refused + names_of_unseen(situation) +
-                " is not connected, so the data here may be old" + goes_on +
-                "Look at `drbdadm status " + request.resource + "` and run `drbdadm adjust " +
-                request.resource + "` on both nodes, then migrate again");
+    return refuse(
+        cannot_be_taken_over(request.resource, "more than one other node is Primary",
+                             "See on which one the guest runs, and run `drbdadm secondary " +
+                                 request.resource + "` on the other"));
+  return refuse(cannot_be_taken_over(
+      request.resource,
+      names_of_unseen(situation) + " is not connected, so the data here may be old",
+      "Look at `drbdadm status " + request.resource + "` and run `drbdadm adjust " +
+          request.resource + "` on both nodes, then migrate again"));
 }
 
 Decision wait_for_primary_peer(const Request& request, const Situation& situation,
@@ -227,7 +220,7 @@ Decision decide_start(const Request& request, const Situation& situation) {
   if (const User* other = second_instance(situation);
       other != nullptr && request.access != Access::Shared)
     return refuse(second_instance_here(request, *other));
-  const auto primary = primary_peers(situation.resource);
+  const auto primary = drbd::primary_peers(situation.resource);
   if (!primary.empty())
     return wait_for_primary_peer(request, situation, *primary.front());
   const bool shares_role =
@@ -244,7 +237,7 @@ Decision decide_start(const Request& request, const Situation& situation) {
 
 bool needs_settings(Purpose purpose, const Resource& resource) {
   return purpose == Purpose::Start &&
-         (!primary_peers(resource).empty() || !drbd::sees_every_peer(resource));
+         (!drbd::primary_peers(resource).empty() || !drbd::sees_every_peer(resource));
 }
 
 Decision decide(const Request& request, const Situation& situation) {
@@ -255,13 +248,11 @@ Decision decide(const Request& request, const Situation& situation) {
 }
 
 std::string name_of(const Peer& peer, const std::optional<drbd::Settings>& settings) {
-  std::string address;
-  if (settings)
-    for (const auto& connection : settings->connections)
-      if (connection.node_id == peer.node_id)
-        address = connection.peer_address;
+  const auto* connection = settings ? settings->connection_to(peer.node_id) : nullptr;
   const std::string name = peer.node_id ? "node " + peer.name : "the other node";
-  return address.empty() ? name : name + " (" + address + ')';
+  return connection == nullptr || connection->peer_address.empty()
+             ? name
+             : name + " (" + connection->peer_address + ')';
 }
 
 }  // namespace block_drbd::policy

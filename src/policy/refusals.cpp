@@ -77,6 +77,12 @@ std::string explain_promotion(const std::string& resource, const drbd::Answer& a
          quoted(answer);
 }
 
+std::string cannot_be_taken_over(const std::string& resource, const std::string& because,
+                                 const std::string& advice) {
+  return "the migration of DRBD resource " + resource + " cannot be taken over: " + because +
+         ". The guest goes on at its source. " + advice;
+}
+
 bool opening_may_pass(const drbd::Answer& answer) {
   return is_one_of(
       answer, std::to_array({code::in_transient_state, code::concurrent_changes, code::interrupted,
@@ -84,11 +90,11 @@ bool opening_may_pass(const drbd::Answer& answer) {
 }
 
 std::string explain_opening(const std::string& resource, const drbd::Answer& answer) {
-  return "the migration of DRBD resource " + resource +
-         " cannot be taken over: during the hand-over both nodes are Primary, and DRBD does not "
-         "allow that now. DRBD says " +
-         quoted(answer) + ". The guest goes on at its source. See `drbdadm status " + resource +
-         "` and the kernel log, then migrate again";
+  return cannot_be_taken_over(
+      resource,
+      "during the hand-over both nodes are Primary, and DRBD does not allow that now. DRBD says " +
+          quoted(answer),
+      "See `drbdadm status " + resource + "` and the kernel log, then migrate again");
 }
 
 std::string explain_hand_over(const std::string& resource, const drbd::Answer& answer) {

@@ -16,6 +16,10 @@ bool peer_is_primary(const drbd::Answer& answer);
 /// Why the resource did not become Primary, for the administrator.
 std::string explain_promotion(const std::string& resource, const drbd::Answer& answer);
 
+/// A hand-over that does not come about: why, what that means for the guest, and what to do.
+std::string cannot_be_taken_over(const std::string& resource, const std::string& because,
+                                 const std::string& advice);
+
 /// Two primaries could not be allowed for a reason that passes by itself within seconds.
 bool opening_may_pass(const drbd::Answer& answer);
 

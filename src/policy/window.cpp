@@ -1,22 +1,9 @@
 #include "policy/window.h"
 
-#include <algorithm>
-
 namespace block_drbd::policy {
 
 using drbd::Connection;
 using drbd::Role;
-
-namespace {
-
-const drbd::Peer* peer_of(const record::Window& window, const drbd::Resource& resource) {
-  const auto found =
-      std::find_if(resource.peers.begin(), resource.peers.end(),
-                   [&](const drbd::Peer& each) { return each.node_id == window.peer; });
-  return found == resource.peers.end() ? nullptr : &*found;
-}
-
-}  // namespace
 
 OpeningDecision decide_opening(Access access, const drbd::ConnectionSettings* source,
                                const std::optional<record::Window>& window) {
@@ -46,14 +33,14 @@ OpeningDecision decide_opening(Access access, const drbd::ConnectionSettings* so
 }
 
 bool is_idle(const record::Window& window, const drbd::Resource& resource) {
-  const drbd::Peer* peer = peer_of(window, resource);
+  const drbd::Peer* peer = resource.peer(window.peer);
   return peer != nullptr && drbd::is_settled(*peer) &&
          (resource.role != Role::Primary || peer->role != Role::Primary);
 }
 
 WindowStep next_step(const record::Window& window, const drbd::Resource& resource,
                      bool add_is_under_way, Duration idle_for) {
-  const drbd::Peer* peer = peer_of(window, resource);
+  const drbd::Peer* peer = resource.peer(window.peer);
   if (peer == nullptr)
     return WindowStep::Forget;  // 8.4, StandAlone
   if (add_is_under_way)

@@ -65,6 +65,17 @@ struct Domain {
   std::optional<DomId> target;  ///< a stub domain's guest
 };
 
+/// xl's names for the two halves of a guest that migrates (xl_migrate.c): what arrives is called
+/// `NAME--incoming` until its source has let it go, and what stays behind `NAME--migratedaway`.
+/// Anybody can give a domain such a name.
+inline constexpr std::string_view arriving = "--incoming";
+inline bool is_arriving(const Domain& domain) {
+  return domain.name.ends_with(arriving);
+}
+inline bool has_left(const Domain& domain) {
+  return domain.name.ends_with("--migratedaway");
+}
+
 /// A stub domain is described by its guest's name and vm.
 Result<Domain> read_domain(Store& store, DomId id);
 

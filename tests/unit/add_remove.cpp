@@ -20,11 +20,6 @@ Result<void> remove(FakeNode& node, unsigned domain, unsigned device = FakeNode:
   return hotplug::remove(node.host, FakeNode::path(domain, device));
 }
 
-bool says(const Result<void>& result, const std::string& words) {
-  INFO((result ? "succeeded" : result.error().message));
-  return !result && result.error().message.find(words) != std::string::npos;
-}
-
 /// What must hold after any failed add of a guest that was alone.
 void require_nothing_left_behind(FakeNode& node, unsigned domain) {
   CHECK(node.drbd.role(1) == Role::Secondary);
@@ -60,16 +55,6 @@ void incoming(FakeNode& node) {
   node.guest(5, "web--incoming", "uuid-web");
   node.below_migrate_receive = true;
   node.peer_is(Role::Primary);
-}
-
-void second_volume(FakeNode& node) {
-  node.drbd.state.volumes.push_back(
-      {.number = 1,
-       .minor = 2,
-       .disk = drbd::Disk::UpToDate,
-       .role = node.drbd.by_resource ? std::nullopt : std::optional(Role::Secondary)});
-  node.peer().volumes.push_back(
-      {.number = 1, .replication = drbd::Replication::Established, .disk = drbd::Disk::UpToDate});
 }
 
 }  // namespace
@@ -109,7 +94,7 @@ TEST_CASE("remove works from what is remembered when xend has wiped the director
 
 TEST_CASE("a disk that the shell script attached is released, too") {
   FakeNode node(GENERATE(8, 9));
-  second_volume(node);
+  node.second_volume();
   node.store.values[FakeNode::path(5) / "physical-device"] = "93:1";
   node.drbd.set_role(1, Role::Primary);
   node.drbd.set_role(2, Role::Primary);  // the script promotes all volumes
@@ -437,7 +422,7 @@ TEST_CASE("a writer is one in every spelling") {
 
 TEST_CASE("two volumes of one resource, added and removed in parallel") {
   FakeNode node(GENERATE(8, 9));
-  second_volume(node);
+  node.second_volume();
   node.guest(5, "web", "uuid-web", "Wheezy/0", "w", FakeNode::xvda);
   node.guest(5, "web", "uuid-web", "Wheezy/1", "w", FakeNode::xvdb);
   REQUIRE(add(node, 5, FakeNode::xvda));
@@ -460,7 +445,7 @@ TEST_CASE("two volumes of one resource, added and removed in parallel") {
 
 TEST_CASE("8.4: a volume that somebody else promoted for himself is left alone") {
   FakeNode node(8);
-  second_volume(node);
+  node.second_volume();
   node.guest(5, "web", "uuid-web", "Wheezy/0");
   node.drbd.set_role(2, Role::Primary);
   REQUIRE(add(node, 5));
@@ -541,7 +526,7 @@ TEST_CASE("unknown resource, unknown volume, no disk spec") {
     CHECK(says(add(node, 5), "no volume 7"));
   }
   SECTION("which of several volumes") {
-    second_volume(node);
+    node.second_volume();
     const auto result = add(node, 5);
     CHECK(says(result, "it has: 0, 1"));
     CHECK(says(result, "drbd:Wheezy/VOLUME"));

@@ -5,6 +5,7 @@
 #include "catch.h"
 #include "drbd/readers.h"
 #include "drbd_render.h"
+#include "fakes.h"
 
 using namespace block_drbd;
 using namespace block_drbd::drbd;
@@ -37,7 +38,7 @@ TEST_CASE("8.4: the addresses are what drbdsetup net-options takes", "[drbd][set
   CHECK(settings->connections[0].local_address == "ipv4:10.0.0.1:7790");
   CHECK(settings->connections[0].peer_address == "ipv4:10.0.0.2:7790");
   CHECK(settings->connections[0].protocol == 'C');
-  CHECK_FALSE(settings->two_primaries_anywhere());
+  CHECK_FALSE(test::two_primaries_anywhere(*settings));
 }
 
 TEST_CASE("IPv6 addresses keep their brackets", "[drbd][settings]") {
@@ -58,7 +59,7 @@ TEST_CASE("8.4: the window is seen open", "[drbd][settings]") {
   const auto settings = read_show_text(with(
       read_file(defaults84), "allow-two-primaries\tno; # default", "allow-two-primaries\tyes;"));
   REQUIRE(settings);
-  CHECK(settings->two_primaries_anywhere());
+  CHECK(test::two_primaries_anywhere(*settings));
 }
 
 TEST_CASE("8.4: a resource is fenced no better than its weakest disk", "[drbd][settings]") {
@@ -87,7 +88,7 @@ TEST_CASE("8.4: StandAlone there is no connection, but the fencing is known", "[
   REQUIRE(captured);
   CHECK(captured->resource == "r0");
   CHECK(captured->connections.empty());
-  CHECK_FALSE(captured->two_primaries_anywhere());
+  CHECK_FALSE(test::two_primaries_anywhere(*captured));
 
   const auto fenced = read_show_text(
       "resource r0 { options { } _this_host { volume 0 { disk { fencing resource-only; } } } }");
@@ -105,7 +106,7 @@ TEST_CASE("9: the window is seen open, in both forms", "[drbd][settings]") {
     CHECK(settings->connections[0].peer == "node1");
     CHECK(settings->connections[0].node_id == 0);
     CHECK(settings->connections[0].two_primaries);
-    CHECK(settings->two_primaries_anywhere());
+    CHECK(test::two_primaries_anywhere(*settings));
   }
 }
 
@@ -120,7 +121,7 @@ TEST_CASE("9: each of three nodes has its own connection", "[drbd][settings]") {
   CHECK(settings->connections[1].node_id == 2);
   CHECK(settings->connections[1].two_primaries);
   CHECK(settings->connections[1].peer_address == "ipv4:10.9.0.3:7003");
-  CHECK(settings->two_primaries_anywhere());
+  CHECK(test::two_primaries_anywhere(*settings));
 }
 
 TEST_CASE("9: quorum, fencing and protocol, in both forms", "[drbd][settings]") {

@@ -1,11 +1,23 @@
 #include "fakes.h"
 
+#include "catch.h"
+
 namespace block_drbd::test {
 
 using drbd::Connection;
 using drbd::Disk;
 using drbd::Replication;
 using drbd::Role;
+
+bool says(const Result<void>& result, const std::string& words) {
+  INFO((result ? "succeeded" : result.error().message));
+  return !result && result.error().message.find(words) != std::string::npos;
+}
+
+bool two_primaries_anywhere(const drbd::Settings& settings) {
+  return std::any_of(settings.connections.begin(), settings.connections.end(),
+                     [](const auto& each) { return each.two_primaries; });
+}
 
 FakeNode::FakeNode(int generation) {
   drbd.by_resource = generation == 9;
@@ -49,6 +61,16 @@ void FakeNode::guest(unsigned domain, const std::string& name, const std::string
 
 void FakeNode::closing(unsigned domain, unsigned device) {
   store.values[path(domain, device) / "state"] = "6";
+}
+
+void FakeNode::second_volume() {
+  drbd.state.volumes.push_back(
+      {.number = 1,
+       .minor = 2,
+       .disk = Disk::UpToDate,
+       .role = drbd.by_resource ? std::nullopt : std::optional(Role::Secondary)});
+  peer().volumes.push_back(
+      {.number = 1, .replication = Replication::Established, .disk = Disk::UpToDate});
 }
 
 void FakeNode::link_is_down() {

@@ -11,6 +11,11 @@
 
 namespace block_drbd::test {
 
+/// What went wrong, in words that hold these.
+bool says(const Result<void>& result, const std::string& words);
+
+bool two_primaries_anywhere(const drbd::Settings& settings);
+
 /// Time stands still but in waits. `at` lets something happen in the middle of one.
 class FakeClock : public Clock {
  public:
@@ -229,7 +234,7 @@ class FakeDrbd : public drbd::Drbd {
     }
   }
 
-  bool two_primaries() const { return in_force.two_primaries_anywhere(); }
+  bool two_primaries() const { return two_primaries_anywhere(in_force); }
 
   long count(const std::string& call) const { return std::count(calls.begin(), calls.end(), call); }
 
@@ -418,6 +423,8 @@ struct FakeNode {
 
   drbd::Peer& peer() { return drbd.state.peers.front(); }
   void peer_is(drbd::Role role) { peer().role = role; }
+  /// Volume 1, minor 2.
+  void second_volume();
   void link_is_down();
   void link_is_up();
   std::string value(unsigned domain, const std::string& key, unsigned device = xvda);

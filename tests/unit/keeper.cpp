@@ -34,11 +34,6 @@ struct Arrival : FakeNode {
   void takes_its_name() { store.values["/local/domain/5/name"] = "web"; }
 };
 
-bool says(const Result<void>& result, const std::string& words) {
-  INFO((result ? "succeeded" : result.error().message));
-  return !result && result.error().message.find(words) != std::string::npos;
-}
-
 }  // namespace
 
 TEST_CASE("a guest arrives where one Primary is allowed: a window is opened, and closed") {
@@ -159,13 +154,7 @@ TEST_CASE("the window is closed again before the promotion: it is opened again, 
 
 TEST_CASE("two disks of one guest on one resource: one window") {
   Arrival node(GENERATE(8, 9));
-  node.drbd.state.volumes.push_back(
-      {.number = 1,
-       .minor = 2,
-       .disk = drbd::Disk::UpToDate,
-       .role = node.drbd.by_resource ? std::nullopt : std::optional(Role::Secondary)});
-  node.peer().volumes.push_back(
-      {.number = 1, .replication = drbd::Replication::Established, .disk = drbd::Disk::UpToDate});
+  node.second_volume();
   node.guest(5, "web--incoming", "uuid-web", "Wheezy/0");
   node.guest(5, "web--incoming", "uuid-web", "Wheezy/1", "w", FakeNode::xvdb);
   REQUIRE(node.add());

@@ -80,6 +80,16 @@ bool says(const Error& error, const std::string& words) {
   return error.message.find(words) != std::string::npos;
 }
 
+/// We are killed, and the tool that we have started dies, too. Needs a Subreaper.
+void check_dies_with(Child& we, pid_t tool) {
+  we.signal(SIGKILL);
+  REQUIRE(we.wait() == 128 + SIGKILL);
+  const auto ended = wait_for(tool);  // ours by now
+  CHECK(ended == 128 + SIGKILL);
+  if (!ended)
+    ::kill(tool, SIGKILL);
+}
+
 }  // namespace
 
 TEST_CASE("a tool's exit code and output", "[process]") {
@@ -326,12 +336,7 @@ TEST_CASE("a tool dies with us", "[process]") {
   Child we([&] { return tools.run({"tool"}, 1000s) ? 0 : 1; });
   REQUIRE(eventually([&] { return tools.read("pid").ends_with('\n'); }));
   const pid_t tool = std::stoi(tools.read("pid"));
-  we.signal(SIGKILL);
-  REQUIRE(we.wait() == 128 + SIGKILL);
-  const auto ended = wait_for(tool);  // ours by now
-  CHECK(ended == 128 + SIGKILL);
-  if (!ended)
-    ::kill(tool, SIGKILL);
+  check_dies_with(we, tool);
 }
 
 TEST_CASE("a tool is stopped when we are asked to end", "[process]") {
@@ -462,12 +467,7 @@ TEST_CASE("a tool that is followed ends with its stream, and with us", "[process
       return 0;
     });
     const pid_t tool = pid();
-    we.signal(SIGKILL);
-    REQUIRE(we.wait() == 128 + SIGKILL);
-    const auto ended = wait_for(tool);  // ours by now
-    CHECK(ended == 128 + SIGKILL);
-    if (!ended)
-      ::kill(tool, SIGKILL);
+    check_dies_with(we, tool);
   }
 }
 
