@@ -9,7 +9,6 @@
 
 namespace block_drbd::hotplug {
 
-using drbd::Role;
 using policy::WindowStep;
 using record::Claim;
 using record::Phase;
@@ -54,7 +53,7 @@ Result<bool> has_work(Host& host, const std::string& resource,
       continue;
     if (claim.phase == Phase::Released)
       return true;
-    if (const auto ended = has_ended(host, claim); !ended || *ended)
+    if (auto ended = has_ended(host, claim); !ended || *ended)
       return ended;
   }
   return false;
