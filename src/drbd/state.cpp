@@ -126,6 +126,10 @@ bool sees_every_peer(const Resource& resource) {
          std::all_of(resource.peers.begin(), resource.peers.end(), is_settled);
 }
 
+bool sees_any_peer(const Resource& resource) {
+  return std::any_of(resource.peers.begin(), resource.peers.end(), is_settled);
+}
+
 std::vector<const Peer*> primary_peers(const Resource& resource) {
   std::vector<const Peer*> primary;
   for (const Peer& peer : resource.peers)

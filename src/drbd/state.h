@@ -118,6 +118,7 @@ bool is_settled(const Peer& peer);
 
 /// DRBD 8.4 lists no peer at all on a resource that is StandAlone: nobody can be seen then.
 bool sees_every_peer(const Resource& resource);
+bool sees_any_peer(const Resource& resource);
 
 std::vector<const Peer*> primary_peers(const Resource& resource);
 

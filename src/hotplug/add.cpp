@@ -262,6 +262,10 @@ class Attaching {
         return failure(settings.error());
       situation.settings = std::move(*settings);
     }
+    if (!saw_a_peer_ && drbd::sees_any_peer(seen.resource)) {
+      saw_a_peer_ = true;  // that one may have had it since
+      static_cast<void>(host_.records.remove_held(request_.resource));
+    }
     if (request_.purpose == Purpose::Start && !drbd::sees_every_peer(seen.resource))
       remember_absence(situation);
     return policy::decide(request_, situation);
@@ -272,8 +276,8 @@ class Attaching {
     const auto held = host_.records.held(request_.resource);
     if (!held)  // it can be done without
       host_.report.tell(Severity::Notice, held.error().message);
-    situation.held = held && *held && !domain_.vm.empty() && (*held)->vm == domain_.vm &&
-                     host_.clock.now() < (*held)->until;
+    situation.held = !saw_a_peer_ && held && *held && !domain_.vm.empty() &&
+                     (*held)->vm == domain_.vm && host_.clock.now() < (*held)->until;
 
     bool all_known = true;
     for (const drbd::Peer& peer : situation.resource.peers) {
@@ -327,9 +331,9 @@ class Attaching {
     // take the role after it was given back.
     const bool has_role = is_primary && (promoted_ || decision.action == Action::Share);
     if (!has_role) {
-      const auto answer = host_.drbd.promote(seen.resource, volume, budget_.left());
+      const auto answer = ask_for_role(seen.resource, volume);
       if (!answer)
-        return promotion_unanswered(answer.error());
+        return failure(answer.error());
       if (!answer->ok())
         return refused(decision, *answer);
       promoted_ = true;
@@ -369,8 +373,8 @@ class Attaching {
       return wait_for(Awaited::Close, "the device is still open for an earlier guest");
     return failure("DRBD resource " + request_.resource +
                    " is still held open for a guest that has ended here: its last writes may still "
-                   "come, over those of the next guest. Look who has it with `fuser -v` on its "
-                   "device, and at `drbdadm status " +
+                   "come, over those of the next guest. Look who has it with `fuser -v /dev/drbd" +
+                   std::to_string(claim_->minor) + "`, and at `drbdadm status " +
                    request_.resource + "` for suspended I/O");
   }
 
@@ -382,14 +386,20 @@ class Attaching {
         "See `drbdadm status " + request_.resource + "` on all nodes, then migrate again"));
   }
 
-  /// DRBD did not answer, and the promotion may still take effect: the claim says so to whoever
-  /// releases the resource.
-  Result<Turn> promotion_unanswered(const Error& error) {
-    claim_->unanswered = error.code == ETIMEDOUT;
+  /// As long as DRBD has not answered, the promotion may still take effect, whatever becomes of us:
+  /// the claim says so to whoever releases the resource.
+  Result<drbd::Answer> ask_for_role(const drbd::Resource& resource, const drbd::Volume& volume) {
+    claim_->unanswered = true;
+    if (auto written = host_.records.write(*claim_); !written)
+      return failure(written.error());
+    auto answer = host_.drbd.promote(resource, volume, budget_.left());
+    claim_->unanswered = !answer && answer.error().code == ETIMEDOUT;
     if (auto written = host_.records.write(*claim_); !written)
       host_.report.tell(Severity::Failure, written.error().message);
-    return failure("DRBD resource " + request_.resource +
-                   " cannot become Primary: " + error.message);
+    if (!answer)
+      return failure("DRBD resource " + request_.resource +
+                     " cannot become Primary: " + answer.error().message);
+    return answer;
   }
 
   Result<Turn> refused(const Decision& decision, const drbd::Answer& answer) {
@@ -432,9 +442,12 @@ class Attaching {
   /// When DRBD refuses even that, the next turn finds the resource Primary by our own hand, and
   /// that is no ground for anything.
   Result<Turn> step_back(const drbd::Resource& resource, const drbd::Volume& volume, Role before) {
-    if (before != Role::Primary)
-      if (const auto answer = host_.drbd.demote(resource, volume, budget_.left()); !answer)
+    if (before != Role::Primary) {
+      const auto answer = host_.drbd.demote(resource, volume, budget_.left());
+      if (!answer)
         return failure(answer.error());
+      promoted_ = !answer->ok();
+    }
     host_.report.tell(Severity::Notice, "DRBD resource " + request_.resource +
                                             ": another node became Primary at the same moment, or "
                                             "the link changed; stepping back, then looking again");
@@ -551,6 +564,7 @@ class Attaching {
   int windows_ = 0;  ///< that were closed again before the promotion
   bool has_keeper_ = false;
   bool promoted_ = false;
+  bool saw_a_peer_ = false;
   std::map<Awaited, TimePoint> since_;
   std::string waiting_for_;
 };

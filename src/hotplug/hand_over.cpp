@@ -25,7 +25,7 @@ Result<Attempt> open_window(Host& host, const drbd::Resource& resource,
   const auto* source =
       primary.empty() ? nullptr : settings->connection_to(primary.front()->node_id);
   const auto [opening, because] = policy::decide_opening(request.access, source, *remembered);
-  if (opening == Opening::Refuse)
+  if (source == nullptr || opening == Opening::Refuse)
     return not_possible(because);
 
   const auto call = [&]() -> Result<void> {
@@ -74,6 +74,18 @@ Result<Attempt> open_window(Host& host, const drbd::Resource& resource,
   if (policy::opening_may_pass(*answer))
     return Attempt{.open = false, .because = "DRBD says \"" + answer->text + '"'};
   return failure(policy::explain_opening(resource.name, *answer));
+}
+
+Result<void> note_arrival(Host& host, record::Window& window) {
+  if (window.arrived)
+    return {};
+  const auto domain = xenstore::read_domain(host.store, window.backend.frontend());
+  if (!domain)
+    return failure(domain.error());
+  if (domain->name.empty() || xenstore::is_arriving(*domain))
+    return {};
+  window.arrived = true;
+  return host.records.write(window);
 }
 
 }  // namespace block_drbd::hotplug

@@ -23,4 +23,9 @@ Result<Attempt> open_window(Host& host, const drbd::Resource& resource,
                             const policy::Request& request, const xenstore::BackendPath& backend,
                             bool has_keeper, const Budget& budget);
 
+/// Writes down that the guest of the window has its own name, once it has: its source
+/// has let it go, and would take it back only if it could not be unpaused here (xl
+/// migrate-receive).
+Result<void> note_arrival(Host& host, record::Window& window);
+
 }  // namespace block_drbd::hotplug

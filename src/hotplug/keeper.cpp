@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <map>
+#include <utility>
 
+#include "hotplug/hand_over.h"
 #include "hotplug/release.h"
 #include "policy/window.h"
 #include "xenstore/backend.h"
@@ -20,10 +23,10 @@ constexpr Duration turn_limit = std::chrono::seconds(6);
 /// DRBD tells of its own changes at once. Not of a device that is closed (8.4), nor of the guest's
 /// name, which matters while the link is lost.
 constexpr Duration first_pause{50};
-constexpr Duration longest_pause_with_window = std::chrono::seconds(2);
-constexpr Duration longest_pause = std::chrono::seconds(30);
-/// A keeper that can do nothing must not keep others from trying.
-constexpr Duration failing_at_most = std::chrono::minutes(5);
+constexpr Duration longest_pause_for_peer = std::chrono::seconds(2);
+constexpr Duration longest_pause = std::chrono::seconds(5);
+/// A role that is not given back by then is told of.
+constexpr Duration quiet_for = std::chrono::seconds(30);
 
 /// What DRBD did not answer in time may take effect later; not for ever.
 constexpr Duration answers_come_within = std::chrono::minutes(2);
@@ -44,6 +47,8 @@ Result<bool> has_work(Host& host, const std::string& resource,
   // One that cannot be read must not hide the rest from the keeper.
   const auto window = host.records.window_of(resource);
   if (!window || *window)
+    return true;
+  if (const auto held = host.records.held(resource); held && *held)
     return true;
   const auto claims = host.records.claims_on(resource);
   if (!claims)
@@ -71,6 +76,7 @@ class Keeper {
       return {};
     const auto watch = host_.drbd.watch(resource_);
     for (Duration pause = first_pause;; pause *= 2) {
+      ask_configuration();
       {
         const Budget budget(host_.clock, turn_limit);
         const auto lock = lock_resource(host_, resource_, budget);
@@ -82,11 +88,13 @@ class Keeper {
             only_one.reset();  // under the resource's lock: what comes later finds no keeper
             return {};
           }
-          if (!is_bearable(finished))
-            return failure(finished.error());
+          if (!finished)
+            tell_once(finished.error().message);
         }
       }
-      pause = std::min(pause, has_window_ ? longest_pause_with_window : longest_pause);
+      if (asks_configuration_)
+        continue;
+      pause = std::min(pause, waits_for_peer_ ? longest_pause_for_peer : longest_pause);
       if (watch)
         (*watch)->wait(pause);
       else
@@ -99,32 +107,26 @@ class Keeper {
   }
 
  private:
-  /// An error is told once, and may pass.
-  bool is_bearable(const Result<bool>& turn) {
-    if (turn) {
-      failing_since_.reset();
-      return true;
-    }
-    if (turn.error().message != said_)
-      host_.report.tell(Severity::Failure, turn.error().message);
-    said_ = turn.error().message;
-    if (!failing_since_)
-      failing_since_ = host_.clock.now();
-    return host_.clock.now() - *failing_since_ < failing_at_most;
+  /// What goes wrong may pass, and is tried again.
+  void tell_once(const std::string& message) {
+    if (message != said_)
+      host_.report.tell(Severity::Failure, message);
+    said_ = message;
   }
 
-  /// Whether nothing is left to do.
+  /// Whether nothing is left to do. Each job has its turn, whatever becomes of the others.
   Result<bool> take_turn(const Budget& budget) {
+    const auto over = look_after_held(budget);
     auto claims = host_.records.claims_on(resource_);
     if (!claims)
       return failure(claims.error());
     const auto released = release_what_is_left(*claims, budget);
-    if (!released)
-      return failure(released.error());
     const auto closed = look_after_window(*claims, budget);
-    if (!closed)
-      return failure(closed.error());
-    return *released && *closed;
+    waits_for_peer_ = !over || !*over || !closed || !*closed;
+    for (const auto* job : {&over, &released, &closed})
+      if (!*job)
+        return failure(job->error());
+    return *over && *released && *closed;
   }
 
   // -- the role --
@@ -148,10 +150,12 @@ class Keeper {
     // One stands for all: the resource is given back as a whole, and then no claim is left.
     if (left == claims.end())
       return true;
-    const bool unanswered = std::any_of(claims.begin(), claims.end(),
-                                        [](const Claim& claim) { return claim.unanswered; });
-    const bool late = unanswered && is_late();
-    const auto released = try_to_release(host_, *left, late, budget);
+    bool late = false;
+    for (const Claim& claim : claims)
+      late = (claim.unanswered && is_late(claim.backend.text())) || late;
+    const bool tells = !told_of_role_ && host_.clock.now() - begin_ >= quiet_for;
+    told_of_role_ = told_of_role_ || tells;
+    const auto released = try_to_release(host_, *left, late, tells, budget);
     // Users may be ending themselves, and then nobody else would look again.
     return late && released ? false : released;
   }
@@ -162,21 +166,24 @@ class Keeper {
     auto window = host_.records.window_of(resource_);
     if (!window)
       return failure(window.error());
-    has_window_ = window->has_value();
-    if (!has_window_)
+    if (!*window || !(*window)->unanswered)
+      unanswered_since_.erase(opening_);
+    if (!*window)
       return true;
-    if (auto looked = look_for_arrival(**window); !looked)
+    if (auto looked = note_arrival(host_, **window); !looked)
       return failure(looked.error());
     const auto resource = host_.drbd.status(resource_, budget.left(status_limit));
     if (!resource && resource.error().code != ENOENT)
       return failure(resource.error());
-    const auto step =
-        resource ? next_step(**window, *resource, add_is_under_way(claims)) : WindowStep::Forget;
+    const auto adding = add_is_under_way(claims);
+    if (!adding)
+      return failure(adding.error());
+    const auto step = resource ? next_step(**window, *resource, *adding) : WindowStep::Forget;
     switch (step) {
       case WindowStep::Wait:
-        return false;
+        return *adding ? false : finish_if_closed(**window, *resource, budget);
       case WindowStep::Forget:
-        return forget();
+        return finish(**window);
       case WindowStep::Close:
         return close(**window, *resource, budget);
     }
@@ -195,21 +202,31 @@ class Keeper {
     return policy::next_step(window, resource, add_is_under_way, idle_for);
   }
 
-  Result<void> look_for_arrival(record::Window& window) {
-    if (window.arrived)
-      return {};
-    const auto domain = xenstore::read_domain(host_.store, window.backend.frontend());
-    if (!domain)
-      return failure(domain.error());
-    if (domain->name.empty() || xenstore::is_arriving(*domain))
-      return {};
-    window.arrived = true;
-    return host_.records.write(window);
+  Result<bool> add_is_under_way(const std::vector<Claim>& claims) {
+    for (const Claim& claim : claims) {
+      if (claim.phase != Phase::Promoting)
+        continue;
+      const auto backend = xenstore::read_backend(host_.store, claim.backend);
+      if (!backend)
+        return failure(backend.error());
+      // One that has a device has been added, though that could not be written down.
+      if (*backend && (*backend)->physical_device.empty())
+        return true;
+    }
+    return false;
   }
 
-  static bool add_is_under_way(const std::vector<Claim>& claims) {
-    return std::any_of(claims.begin(), claims.end(),
-                       [](const Claim& claim) { return claim.phase == Phase::Promoting; });
+  /// The peer is waited for because it may come back with two primaries allowed. If somebody has
+  /// forbidden that here meanwhile (`drbdadm adjust`), there is nothing to wait for.
+  Result<bool> finish_if_closed(const record::Window& window, const drbd::Resource& resource,
+                                const Budget& budget) {
+    const drbd::Peer* peer = resource.peer(window.peer);
+    if (peer == nullptr || drbd::is_settled(*peer))
+      return false;
+    const auto link = connection(window, budget);
+    if (!link)
+      return failure(link.error());
+    return is_open(*link) ? false : finish(window);
   }
 
   Result<bool> close(const record::Window& window, const drbd::Resource& resource,
@@ -218,10 +235,13 @@ class Keeper {
     if (!before)
       return failure(before.error());
     if (!is_open(*before))
-      return window.unanswered && is_late() ? false : forget();
+      return finish(window);
     if (window.found_open) {
-      const auto configured =
-          host_.drbd.configured_two_primaries(resource_, budget.left(status_limit));
+      if (!configured_) {
+        asks_configuration_ = true;
+        return false;
+      }
+      const auto configured = *std::exchange(configured_, std::nullopt);
       if (!configured)
         return failure("DRBD resource " + resource_ +
                        ": two primaries stay allowed after a guest's migration, because drbdadm "
@@ -248,14 +268,26 @@ class Keeper {
       return false;
     host_.report.tell(Severity::Info, "DRBD resource " + resource_ +
                                           ": the hand-over is over, one Primary is allowed again");
-    return window.unanswered && is_late() ? false : forget();
+    return finish(window);
   }
 
-  /// Whether what DRBD has not answered may still take effect.
-  bool is_late() {
-    if (!unanswered_since_)
-      unanswered_since_ = host_.clock.now();
-    return host_.clock.now() - *unanswered_since_ < answers_come_within;
+  /// Nothing is open, and nothing that DRBD has not answered will open it.
+  Result<bool> finish(const record::Window& window) {
+    return window.unanswered && is_late(opening_) ? false : forget();
+  }
+
+  /// Not under the resource's lock: drbdadm reads every resource's file, and the lock may be what a
+  /// migrating guest stands still for.
+  void ask_configuration() {
+    if (std::exchange(asks_configuration_, false))
+      configured_ = host_.drbd.configured_two_primaries(resource_, status_limit);
+  }
+
+  /// Whether what DRBD has not answered may still take effect: the promotion for a backend, or the
+  /// opening of the window.
+  bool is_late(const std::string& what) {
+    const auto since = unanswered_since_.try_emplace(what, host_.clock.now()).first->second;
+    return host_.clock.now() - since < answers_come_within;
   }
 
   Result<std::optional<drbd::ConnectionSettings>> connection(const record::Window& window,
@@ -277,12 +309,36 @@ class Keeper {
     return true;
   }
 
+  // -- what was held --
+
+  /// Once a node is seen again it may have the resource next, and what was held here is over.
+  Result<bool> look_after_held(const Budget& budget) {
+    const auto held = host_.records.held(resource_);
+    if (!held)
+      return failure(held.error());
+    if (!*held)
+      return true;
+    const auto resource = host_.drbd.status(resource_, budget.left(status_limit));
+    if (!resource && resource.error().code != ENOENT)
+      return failure(resource.error());
+    const bool alone = resource && !drbd::sees_any_peer(*resource);
+    if (alone && host_.clock.now() < (*held)->until)
+      return false;
+    if (auto removed = host_.records.remove_held(resource_); !removed)
+      return failure(removed.error());
+    return true;
+  }
+
   Host& host_;
   std::string resource_;
   std::optional<TimePoint> idle_since_;  ///< the window has served its purpose, as far as is seen
-  std::optional<TimePoint> unanswered_since_;
-  std::optional<TimePoint> failing_since_;  ///< no turn has succeeded since
-  bool has_window_ = false;
+  std::map<std::string, TimePoint> unanswered_since_;  ///< see is_late
+  const std::string opening_ = "window";
+  bool asks_configuration_ = false;
+  std::optional<Result<bool>> configured_;  ///< two primaries; asked for one turn
+  const TimePoint begin_ = host_.clock.now();
+  bool told_of_role_ = false;
+  bool waits_for_peer_ = false;
   std::string said_;
 };
 

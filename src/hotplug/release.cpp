@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "hotplug/hand_over.h"
 #include "hotplug/survey.h"
 
 namespace block_drbd::hotplug {
@@ -72,9 +73,12 @@ class Release {
   }
 
   /// Under the lock that the caller has.
-  Result<bool> try_once(bool late) {
+  Result<bool> try_once(bool late, bool tells) {
     late_ = late;
-    return take_turn(false).map([](Turn turn) { return turn == Turn::Done; });
+    const auto turn = take_turn(false);
+    if (tells && !held_.empty())
+      host_.report.tell(Severity::Failure, not_released());
+    return turn.map([](Turn end) { return end == Turn::Done; });
   }
 
  private:
@@ -102,6 +106,9 @@ class Release {
       return failure(mine.error());
     if (!*mine)
       return Turn::Done;  // never attached, or meanwhile finished by another remove
+    if ((*mine)->incoming)
+      if (auto noted = note_arrival_before_end(); !noted && !std::exchange(complained_, true))
+        host_.report.tell(Severity::Failure, noted.error().message);
 
     const auto seen = survey(host_, resource_, own_, budget_.left(status_limit));
     if (!seen && seen.error().code == ENOENT)
@@ -127,6 +134,14 @@ class Release {
     return demote(*seen);
   }
 
+  /// The guest came by migration. If it is gone before the keeper has seen it arrive, nobody will.
+  Result<void> note_arrival_before_end() {
+    auto window = host_.records.window_of(resource_);
+    if (!window || !*window || (*window)->backend.frontend() != own_.frontend())
+      return window.map([](const auto&) {});
+    return note_arrival(host_, **window);
+  }
+
   Result<void> remember_for_later(const Survey& seen, const Claim& mine) {
     if (!was_attached_ || seen.resource.role != Role::Primary)
       return {};
@@ -149,22 +164,40 @@ class Release {
     const auto remembered = host_.records.window_of(resource_);
     if (!remembered || *remembered)
       return remembered.map([](const auto&) {});
+    const auto target = target_of_hand_over(resource);
+    if (!target || *target == nullptr)
+      return target.map([](const auto&) {});
+    return host_.records.write(record::Window{.resource = resource_,
+                                              .peer = (*target)->node_id,
+                                              .backend = own_,
+                                              .found_open = true,
+                                              .unanswered = false,
+                                              .arrived = true});
+  }
+
+  /// The peer that has the guest by now; nothing when all are seen and none is Primary.
+  Result<const drbd::Peer*> target_of_hand_over(const drbd::Resource& resource) {
+    if (const auto primary = drbd::primary_peers(resource); !primary.empty())
+      return primary.front();
+    std::vector<const drbd::Peer*> unseen;
     for (const drbd::Peer& peer : resource.peers)
-      if (peer.role == Role::Primary || !drbd::is_settled(peer))
-        return host_.records.write(record::Window{.resource = resource_,
-                                                  .peer = peer.node_id,
-                                                  .backend = own_,
-                                                  .found_open = true,
-                                                  .unanswered = false,
-                                                  .arrived = true});
-    return {};
+      if (!drbd::is_settled(peer))
+        unseen.push_back(&peer);
+    if (unseen.size() <= 1)
+      return unseen.empty() ? nullptr : unseen.front();
+    const auto settings = host_.drbd.settings(resource_, budget_.left(status_limit));
+    if (!settings)
+      return failure(settings.error());
+    for (const drbd::Peer* peer : unseen)
+      if (const auto* link = settings->connection_to(peer->node_id); link && link->two_primaries)
+        return peer;
+    return nullptr;
   }
 
   /// A guest that reboots while a peer cannot be seen may have the resource again: it has it now.
   /// Not where any node is seen: that one may have it next.
   Result<void> remember_held(const drbd::Resource& resource, const std::string& vm) {
-    const bool alone = std::none_of(resource.peers.begin(), resource.peers.end(), drbd::is_settled);
-    if (!alone || vm.empty())
+    if (drbd::sees_any_peer(resource) || vm.empty())
       return {};
     return host_.records.write(
         record::Held{.resource = resource_, .vm = vm, .until = host_.clock.now() + reboot_takes});
@@ -224,6 +257,8 @@ class Release {
     const auto now = host_.drbd.status(resource_, budget_.left(status_limit));
     if (!now && now.error().code != ENOENT)
       return failure(now.error());
+    if (now && drbd::sees_any_peer(*now))
+      static_cast<void>(host_.records.remove_held(resource_));  // seen while it was given back
     held_ = now ? volumes_to_demote(*now, seen.claims) : std::vector<drbd::Volume>();
     if (!held_.empty())
       return lasting ? Turn::GivenUp : Turn::Again;
@@ -321,8 +356,9 @@ Result<void> release(Host& host, const xenstore::BackendPath& own, const std::st
   return Release(host, own, resource, attached, budget).run();
 }
 
-Result<bool> try_to_release(Host& host, const Claim& claim, bool late, const Budget& budget) {
-  return Release(host, claim.backend, claim.resource, false, budget).try_once(late);
+Result<bool> try_to_release(Host& host, const Claim& claim, bool late, bool tells,
+                            const Budget& budget) {
+  return Release(host, claim.backend, claim.resource, false, budget).try_once(late, tells);
 }
 
 }  // namespace block_drbd::hotplug

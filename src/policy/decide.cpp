@@ -188,7 +188,9 @@ Decision wait_for_primary_peer(const Request& request, const Situation& situatio
   if (!request.guest.empty())
     message += ". If it is listed there as " + printable(request.guest) +
                "--migratedaway, `xl destroy " + printable(request.guest) +
-               "--migratedaway` there sets the resource free";
+               "--migratedaway` there sets the resource free. If it is listed there as " +
+               printable(request.guest) + "--incoming and no migration is under way, `xl destroy " +
+               printable(request.guest) + "--incoming` there; never unpause it";
   return refuse(message);
 }
 

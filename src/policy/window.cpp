@@ -13,7 +13,9 @@ OpeningDecision decide_opening(Access access, const drbd::ConnectionSettings* so
   const bool ours = window && window->peer == source->node_id;
   if (window && !ours)
     return {.opening = Opening::Wait,
-            .because = "the hand-over before, from another node, is not finished"};
+            .because =
+                "an earlier hand-over, with another node, is not finished. When that node is "
+                "connected it ends by itself; `drbdadm adjust` here ends it, too"};
   if (source->two_primaries)
     return {.opening = ours ? Opening::Adopt : Opening::Allowed, .because = {}};
   // Others may use such a disk on the source, too. It would stay Primary, and the window open.

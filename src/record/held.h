@@ -13,7 +13,8 @@ namespace block_drbd::record {
 /// may have it again, since nobody else can have been given it without a person's decision.
 struct Held {
   std::string resource;
-  std::string vm;  ///< uuid of the guest's virtual machine: a reboot keeps it, a new start does not
+  std::string vm;   ///< uuid of the guest's virtual machine: a reboot keeps it; so does a new start
+                    ///< of a configuration that sets it
   TimePoint until;  ///< a guest that reboots is back within seconds
 };
 

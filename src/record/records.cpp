@@ -43,8 +43,9 @@ Result<Fd> own_directory(const std::string& path) {
   if (status.st_uid != ::geteuid() || (status.st_mode & 022) != 0)
     return failure(
         "the directory " + path +
-        " can be written by others; what is remembered there cannot be trusted. Remove it, "
-        "it is made anew");
+        " can be written by others; what is remembered there cannot be trusted. Remove "
+        "it, it is made anew; then look with `drbdadm status` which resources are Primary, and run "
+        "`drbdadm adjust all`, which forbids two primaries where they are not configured");
   return directory;
 }
 

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "commands.h"
 #include "drbd_model.h"
 #include "record/records.h"
 #include "world.h"
@@ -34,6 +35,7 @@ struct Domain {
   Run run = Run::Paused;
   std::vector<Disk> disks;
   bool ending = false;      ///< its toolstack has begun to take it down
+  bool half_ended = false;  ///< that xl was killed in the middle
   bool migrating = false;   ///< an xl is at work on its migration, at this end
   bool unattended = false;  ///< the xl that would clean up after it has ended
 };
@@ -68,6 +70,7 @@ class Cluster {
 
   World& world() { return world_; }
   DrbdModel& drbd() { return drbd_; }
+  Commands& commands() { return commands_; }
   Node& node(int number) { return nodes_[static_cast<std::size_t>(number)]; }
   int nodes() const { return static_cast<int>(nodes_.size()); }
 
@@ -114,6 +117,7 @@ class Cluster {
 
   void check_writers();
   void check_at_rest();
+  bool is_taken_for_source() const;
 
  private:
   std::size_t index(int resource, int node) const {
@@ -122,6 +126,7 @@ class Cluster {
 
   World& world_;
   DrbdModel drbd_;
+  Commands commands_;
   std::vector<Node> nodes_;
   std::vector<std::uint64_t> changes_;
   std::vector<std::vector<Actor*>> watchers_;

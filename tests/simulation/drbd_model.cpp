@@ -35,8 +35,10 @@ DrbdModel::DrbdModel(World& world, DrbdShape shape)
       cut_(static_cast<std::size_t>(shape.nodes * shape.nodes), false),
       sites_(static_cast<std::size_t>(shape.resources * shape.nodes)),
       sides_(static_cast<std::size_t>(shape.resources * shape.nodes * shape.nodes)) {
-  for (Site& each : sites_)
+  for (Site& each : sites_) {
     each.volumes.resize(static_cast<std::size_t>(shape.volumes));
+    each.data.resize(static_cast<std::size_t>(shape.nodes));
+  }
   for (Side& each : sides_) {
     each.link = Link::Connected;
     each.two_primaries = shape.configured_two_primaries;
@@ -72,6 +74,15 @@ bool DrbdModel::sees_each_other(int resource, int a, int b) const {
          side(resource, b, a).link == Link::Connected && reachable(a, b);
 }
 
+bool DrbdModel::is_ahead(int resource, int node, int peer) const {
+  const auto& mine = site(resource, node).data;
+  const auto& other = site(resource, peer).data;
+  for (std::size_t writer = 0; writer < mine.size(); ++writer)
+    if (mine[writer] > other[writer])
+      return true;
+  return false;
+}
+
 bool DrbdModel::is_synchronising(int resource, int node) const {
   for (int peer = 0; peer < shape_.nodes; ++peer)
     if (peer != node && side(resource, node, peer).syncing)
@@ -98,7 +109,9 @@ drbd::Resource DrbdModel::status(int resource, int node) {
     drbd::Volume one;
     one.number = v;
     one.minor = minor_of(resource, v);
-    one.disk = volume.good ? drbd::Disk::UpToDate : drbd::Disk::Inconsistent;
+    one.disk = !volume.good    ? drbd::Disk::Inconsistent
+               : here.outdated ? drbd::Disk::Outdated
+                               : drbd::Disk::UpToDate;
     if (!v9)
       one.role = volume.primary ? drbd::Role::Primary : drbd::Role::Secondary;
     shown.volumes.push_back(one);
@@ -139,9 +152,11 @@ drbd::Resource DrbdModel::status(int resource, int node) {
         volume.replication = end.syncing ? drbd::Replication::SyncTarget
                              : there     ? drbd::Replication::SyncSource
                                          : drbd::Replication::Established;
-        volume.disk = site(resource, p).volumes[static_cast<std::size_t>(v)].good
-                          ? drbd::Disk::UpToDate
-                          : drbd::Disk::Inconsistent;
+        const Site& there_site = site(resource, p);
+        volume.disk = !there_site.volumes[static_cast<std::size_t>(v)].good
+                          ? drbd::Disk::Inconsistent
+                      : there_site.outdated ? drbd::Disk::Outdated
+                                            : drbd::Disk::UpToDate;
       }
       peer.volumes.push_back(volume);
     }
@@ -197,6 +212,8 @@ void DrbdModel::set_role(int resource, int node, int volume, bool primary) {
     volumes[static_cast<std::size_t>(volume)].primary = primary;
   world_.tell(node, "drbd", name_of(resource), "/", volume,
               primary ? " is Primary" : " is Secondary");
+  if (primary && begins_generation(resource, node))
+    wrote(resource, node);
   announce(resource, node);
   notify(resource, node);
   if (check)
@@ -222,12 +239,12 @@ std::optional<drbd::Answer> DrbdModel::try_promote(int resource, int node, int v
     return refusal(code::resource_unknown);
   if (here.volumes[static_cast<std::size_t>(volume)].primary)
     return drbd::Answer{};
-  bool good = here.volumes[static_cast<std::size_t>(volume)].good;
+  bool good = is_good(resource, node, volume);
   bool unanswered = false;
   for (int p = 0; p < shape_.nodes; ++p) {
     if (p == node || side(resource, node, p).link != Link::Connected)
       continue;
-    good = good || site(resource, p).volumes[static_cast<std::size_t>(volume)].good;
+    good = good || is_good(resource, p, volume);
     if (!sees_each_other(resource, node, p)) {
       miss(resource, node, p, ping_timeout);
       unanswered = true;
@@ -243,7 +260,9 @@ std::optional<drbd::Answer> DrbdModel::try_promote(int resource, int node, int v
     if (p == node || side(resource, node, p).link != Link::Connected || !is_primary(resource, p))
       continue;
     if (!side(resource, node, p).two_primaries)
-      return refusal(code::two_primaries);
+      return refusal(shape_.generation == 9 || is_primary(resource, p, volume)
+                         ? code::two_primaries
+                         : code::other_volume_primary_on_peer);
     if (!side(resource, p, node).two_primaries)
       return refusal(code::refused_by_peer);
   }
@@ -314,10 +333,28 @@ int DrbdModel::openers(int resource, int node, int volume) const {
 }
 
 void DrbdModel::wrote(int resource, int node) {
+  const auto writer = static_cast<std::size_t>(node);
+  const int bout = ++site(resource, node).data[writer];
   for (int p = 0; p < shape_.nodes; ++p)
-    // Until a loss is noticed, writes wait for the peer's answer.
-    if (p != node && side(resource, node, p).link != Link::Connected)
-      side(resource, node, p).ahead = true;
+    // Until a loss is noticed, writes wait for the peer's answer. A peer that lacks earlier ones
+    // gets the new generation only with them.
+    if (p != node && side(resource, node, p).link == Link::Connected && is_good(resource, p, 0))
+      site(resource, p).data[writer] = bout;
+  outdate_those_left_behind(resource, node);
+}
+
+/// DRBD 9: who has lost the writer knows it through another peer, and may not become Primary.
+void DrbdModel::outdate_those_left_behind(int resource, int node) {
+  if (shape_.generation != 9)
+    return;
+  for (int p = 0; p < shape_.nodes; ++p)
+    for (int q = 0; q < shape_.nodes; ++q)
+      if (p != node && q != node && p != q && !sees_each_other(resource, node, p) &&
+          sees_each_other(resource, node, q) && sees_each_other(resource, q, p) &&
+          is_ahead(resource, node, p) && !std::exchange(site(resource, p).outdated, true)) {
+        world_.tell(p, "drbd", name_of(resource), " is Outdated: node", q, " has newer data");
+        notify(resource, p);
+      }
 }
 
 // Connections.
@@ -377,9 +414,11 @@ void DrbdModel::end_handshake(int resource, int a, int b) {
     return;
   }
   const bool both_primary = is_primary(resource, a) && is_primary(resource, b);
-  const bool split = one.ahead && other.ahead;
+  const bool one_ahead = is_ahead(resource, a, b);
+  const bool other_ahead = is_ahead(resource, b, a);
+  const bool split = one_ahead && other_ahead;
   const bool stale_primary =
-      (one.ahead && is_primary(resource, b)) || (other.ahead && is_primary(resource, a));
+      (one_ahead && is_primary(resource, b)) || (other_ahead && is_primary(resource, a));
   if (split || stale_primary || (both_primary && !one.two_primaries)) {
     const char* why = split           ? "split brain"
                       : stale_primary ? "the Primary's data is the older"
@@ -397,18 +436,30 @@ void DrbdModel::end_handshake(int resource, int a, int b) {
       (end == &one ? other : one).two_primaries = end->two_primaries;
     }
   world_.tell(a, "drbd", name_of(resource), " is connected to node", b);
-  if (one.ahead)
+  const bool one_unfinished = !site(resource, a).volumes.front().good;
+  const bool other_unfinished = !site(resource, b).volumes.front().good;
+  if (one_ahead || (other_unfinished && !one_unfinished))
     begin_sync(resource, a, b);
-  if (other.ahead)
+  else if (other_ahead || (one_unfinished && !other_unfinished))
     begin_sync(resource, b, a);
+  else if (!site(resource, a).outdated || !site(resource, b).outdated)
+    site(resource, a).outdated = site(resource, b).outdated = false;
   notify(resource, a);
   notify(resource, b);
   if (check)
     check();
 }
 
+/// DRBD 9: what a lost peer gave to `node`, but not to others, those get from it now.
+void DrbdModel::reconcile(int resource, int node) {
+  for (int q = 0; q < shape_.nodes; ++q)
+    if (q != node && sees_each_other(resource, node, q) && !side(resource, q, node).syncing &&
+        site(resource, node).volumes.front().good && is_ahead(resource, node, q) &&
+        !is_primary(resource, q))
+      begin_sync(resource, node, q);
+}
+
 void DrbdModel::begin_sync(int resource, int source, int target) {
-  side(resource, source, target).ahead = false;
   Side& end = side(resource, target, source);
   end.syncing = true;
   for (Volume& volume : site(resource, target).volumes)
@@ -419,8 +470,13 @@ void DrbdModel::begin_sync(int resource, int source, int target) {
     if (then.epoch != epoch || !then.syncing)
       return;
     then.syncing = false;
-    for (Volume& volume : site(resource, target).volumes)
+    Site& here = site(resource, target);
+    const Site& from = site(resource, source);
+    for (Volume& volume : here.volumes)
       volume.good = true;
+    for (std::size_t writer = 0; writer < here.data.size(); ++writer)
+      here.data[writer] = std::max(here.data[writer], from.data[writer]);
+    here.outdated = from.outdated;
     world_.tell(target, "drbd", name_of(resource), " is synchronised from node", source);
     notify(resource, target);
     notify(resource, source);
@@ -437,12 +493,10 @@ void DrbdModel::lose(int resource, int node, int peer, Link link) {
   if (std::exchange(end.update_under_way, false) && lost_update)
     lost_update(resource);
   end.peer_primary = false;
-  if (end.syncing) {  // it stays Inconsistent until it is synchronised
-    end.syncing = false;
-    side(resource, peer, node).ahead = true;
-  }
-  if (is_written && is_written(resource, node))
-    end.ahead = true;
+  reconcile(resource, node);
+  end.syncing = false;  // it stays Inconsistent until it is synchronised
+  if (begins_generation(resource, node) || (is_written && is_written(resource, node)))
+    wrote(resource, node);
   notify(resource, node);
   // A connection that only one end has ends at the other one as soon as that hears of it.
   if (side(resource, peer, node).link >= Link::Handshake)
@@ -516,8 +570,6 @@ void DrbdModel::power_off(int node) {
       if (p == node)
         continue;
       Side& end = side(r, node, p);
-      if (end.syncing)
-        side(r, p, node).ahead = true;
       end.syncing = false;
       end.link = Link::Connecting;
       ++end.epoch;
@@ -547,22 +599,38 @@ void DrbdModel::boot(int node) {
   }
 }
 
-void DrbdModel::adjust(int resource, int node) {
+drbd::Answer DrbdModel::adjust(int resource, int node) {
+  drbd::Answer answer;
   for (int p = 0; p < shape_.nodes; ++p) {
     if (p == node)
       continue;
     if (side(resource, node, p).link == Link::StandAlone)
       side(resource, node, p).two_primaries = configured_two_primaries(resource);
-    else
-      set_two_primaries(resource, node, p, configured_two_primaries(resource));
+    else if (auto set = set_two_primaries(resource, node, p, configured_two_primaries(resource));
+             !set.ok())
+      answer = std::move(set);
   }
   connect(resource, node);
+  return answer;
 }
 
-void DrbdModel::disconnect(int resource, int node) {
-  for (int p = 0; p < shape_.nodes; ++p)
-    if (p != node && side(resource, node, p).link != Link::StandAlone)
+void DrbdModel::invalidate(int resource, int node) {
+  for (Volume& volume : site(resource, node).volumes)
+    volume.good = false;
+  notify(resource, node);
+}
+
+drbd::Answer DrbdModel::disconnect(int resource, int node) {
+  drbd::Answer answer;
+  for (int p = 0; p < shape_.nodes; ++p) {
+    if (p == node)
+      continue;
+    if (side(resource, node, p).link != Link::StandAlone)
       stand_alone(resource, node, p, "drbdadm disconnect");
+    else if (shape_.generation != 9)
+      answer = refusal(code::connection_unknown);
+  }
+  return answer;
 }
 
 void DrbdModel::connect(int resource, int node) {

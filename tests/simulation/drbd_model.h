@@ -1,4 +1,5 @@
-// DRBD on all nodes: roles, disks and connections as the kernel modules of the nodes have them.
+// DRBD on all nodes: roles, disks and connections as the kernel modules of the nodes have them. The
+// scripts of events (tests/events) hold it to what DRBD 8.4 does.
 #pragma once
 
 #include <map>
@@ -19,6 +20,10 @@ struct DrbdShape {
   int volumes = 1;
   int generation = 8;  ///< 8 (8.4) or 9
   bool configured_two_primaries = false;
+  /// The settings after-sb-0pri discard-zero-changes and after-sb-1pri consensus. Without them DRBD
+  /// 8.4 takes two nodes that were Primary without each other for a split brain, written or not: it
+  /// begins a new generation of the data with the role, or with the loss, and not with a write.
+  bool unwritten_side_follows = true;
 };
 
 enum class Link { StandAlone, Connecting, Handshake, Connected };
@@ -52,9 +57,10 @@ class DrbdModel {
   bool is_primary(int resource, int node, int volume) const;
 
   // Administrators.
-  void adjust(int resource, int node);
-  void disconnect(int resource, int node);
+  drbd::Answer adjust(int resource, int node);
+  drbd::Answer disconnect(int resource, int node);
   void connect(int resource, int node);
+  void invalidate(int resource, int node);
   void set_configured_two_primaries(int resource, bool allowed);
 
   // The network and power. Links are those between DRBD's, for all resources.
@@ -72,7 +78,7 @@ class DrbdModel {
   }
   bool sees_each_other(int resource, int a, int b) const;
   /// `node` has writes that `peer` lacks.
-  bool is_ahead(int resource, int node, int peer) const { return side(resource, node, peer).ahead; }
+  bool is_ahead(int resource, int node, int peer) const;
   bool is_synchronising(int resource, int node) const;
 
   /// What runs there may write: the node gets ahead of those it cannot reach.
@@ -99,6 +105,8 @@ class DrbdModel {
   struct Site {
     bool up = true;
     std::vector<Volume> volumes;
+    std::vector<int> data;  ///< how many bouts of writing of each node it has
+    bool outdated = false;  ///< DRBD 9: others have newer data, and told this node
   };
   struct Side {  ///< a node's end of a connection
     Link link = Link::Connecting;
@@ -106,8 +114,7 @@ class DrbdModel {
     bool sent_two_primaries = false;  ///< in this handshake
     bool update_under_way = false;    ///< a change that has not reached the peer
     bool peer_primary = false;        ///< as shown here
-    bool ahead = false;
-    bool syncing = false;  ///< target
+    bool syncing = false;             ///< target
     std::uint64_t epoch = 0;
   };
 
@@ -122,6 +129,10 @@ class DrbdModel {
   }
   bool reachable(int a, int b) const { return is_on(a) && is_on(b) && !is_cut(a, b); }
   bool reaches_hidden_primary(int resource, int node) const;
+  /// Being Primary without the peer is as good as having written.
+  bool begins_generation(int resource, int node) const {
+    return shape_.generation == 8 && !shape_.unwritten_side_follows && is_primary(resource, node);
+  }
   void notify(int resource, int node);
   void announce(int resource, int node);
   void set_role(int resource, int node, int volume, bool primary);
@@ -132,6 +143,12 @@ class DrbdModel {
   void miss(int resource, int node, int peer, Time within);
   void stand_alone(int resource, int node, int peer, const char* why);
   void begin_sync(int resource, int source, int target);
+  void reconcile(int resource, int node);
+  void outdate_those_left_behind(int resource, int node);
+  bool is_good(int resource, int node, int volume) const {
+    const Site& here = site(resource, node);
+    return here.volumes[static_cast<std::size_t>(volume)].good && !here.outdated;
+  }
 
   World& world_;
   DrbdShape shape_;

@@ -324,6 +324,26 @@ TEST_CASE("what one guest had while the peer is dead is not given to another") {
   CHECK(stage.roles() == "Secondary/Secondary");
 }
 
+TEST_CASE("what a guest had while its peer was away is over when the peer was there again") {
+  Stage stage(shape_of(GENERATE(8, 9)));
+  for (const int node : {0, 1})
+    stage.cluster.drbd().notices_after[node] = seconds(1);
+  stage.cut();
+  stage.run(seconds(3));
+  stage.toolstack.shutdown(0, "web");
+  stage.run(seconds(3));
+  stage.restore();
+  stage.run(seconds(5));
+  stage.toolstack.create(1, stage.web);
+  stage.run(seconds(3));
+  REQUIRE(stage.runs_on() == "node1");
+  stage.cut();
+  stage.run(seconds(3));
+  stage.toolstack.create(0, stage.web);
+  stage.settle();
+  CHECK(stage.runs_on() == "node1");
+}
+
 TEST_CASE("a guest does not start while an earlier one's device is still open") {
   Stage stage(shape_of(GENERATE(8, 9)));
   stage.toolstack.closes_after[0] = seconds(60);

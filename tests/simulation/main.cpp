@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -27,6 +28,8 @@ struct Progress {
   std::atomic<std::uint64_t> run{0};
   std::atomic<std::uint64_t> violations{0};
   std::atomic<std::uint64_t> told{0};
+  static constexpr unsigned most_workers = 64;
+  std::atomic<std::uint64_t> current[most_workers]{};  ///< what each worker runs
 };
 
 struct Options {
@@ -70,13 +73,14 @@ void run_one(const Options& options, std::uint64_t number, Progress& progress) {
     tell(options, number, *shortest.violation, shortest.story);
 }
 
-void work(const Options& options, Progress& progress) {
+void work(const Options& options, Progress& progress, unsigned worker) {
   std::setvbuf(stdout, nullptr, _IOLBF, 1 << 16);
   for (;;) {
     const std::uint64_t number = progress.next++;
     if (number >= options.schedules ||
         (options.stop_after > 0 && progress.violations >= options.stop_after))
       break;
+    progress.current[worker] = number;
     run_one(options, number, progress);
   }
   std::fflush(stdout);
@@ -137,15 +141,24 @@ int main(int argc, char** argv) {
   if (options.only) {
     run_one(options, options.schedules, progress);
   } else {
-    const unsigned workers = std::max(1U, std::thread::hardware_concurrency());
-    for (unsigned i = 0; i < workers; ++i)
-      if (::fork() == 0) {
-        work(options, progress);
+    const unsigned workers =
+        std::clamp(std::thread::hardware_concurrency(), 1U, Progress::most_workers);
+    std::map<pid_t, unsigned> running;
+    for (unsigned i = 0; i < workers; ++i) {
+      const pid_t child = ::fork();
+      if (child == 0) {
+        work(options, progress, i);
         std::_Exit(0);
       }
+      running[child] = i;
+    }
     int status = 0;
-    while (::wait(&status) > 0)
-      crashed = crashed || status != 0;
+    for (pid_t ended = ::wait(&status); ended > 0; ended = ::wait(&status))
+      if (status != 0) {
+        crashed = true;
+        std::printf("a worker crashed (--only %llu)\n",
+                    static_cast<unsigned long long>(progress.current[running[ended]].load()));
+      }
   }
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
   std::printf("%.1f s\n", took.count());

@@ -170,7 +170,7 @@ class ModelDrbd : public drbd::Drbd {
     const int number = volume.number;
     const int node = process_.node;
     DrbdModel* drbd = &model();
-    return command("primary", limit,
+    return command("primary", index, limit,
                    [drbd, index, node, number] { return drbd->try_promote(index, node, number); });
   }
 
@@ -180,7 +180,7 @@ class ModelDrbd : public drbd::Drbd {
     const int number = volume.number;
     const int node = process_.node;
     DrbdModel* drbd = &model();
-    return command("secondary", limit, [drbd, index, node, number] {
+    return command("secondary", index, limit, [drbd, index, node, number] {
       return std::optional(drbd->demote(index, node, number));
     });
   }
@@ -192,7 +192,7 @@ class ModelDrbd : public drbd::Drbd {
     const int node = process_.node;
     const int peer = connection.node_id.value_or(1 - node);
     DrbdModel* drbd = &model();
-    return command(allowed ? "two primaries: yes" : "two primaries: no", limit,
+    return command(allowed ? "two primaries: yes" : "two primaries: no", index, limit,
                    [drbd, index, node, peer, allowed] {
                      return std::optional(drbd->set_two_primaries(index, node, peer, allowed));
                    });
@@ -216,21 +216,14 @@ class ModelDrbd : public drbd::Drbd {
   }
 
  private:
-  /// A command in the kernel. It outlives whoever waits for it when it cannot be interrupted.
-  struct Pending {
-    std::function<std::optional<Answer>()> act;
-    std::optional<Answer> answer;
-    bool abandoned = false;
-    bool uninterruptible = false;
-    int boots = 0;
-    Actor* waiting = nullptr;
-  };
-  /// Ends with the process: the tool dies with its caller, but not one that hangs in the kernel.
+  /// Ends with the process.
   struct Hold {
-    std::shared_ptr<Pending> pending;
+    Commands& commands;
+    std::shared_ptr<Command> command;
+    std::shared_ptr<Actor*> waiting;
     ~Hold() {
-      pending->waiting = nullptr;
-      pending->abandoned = !pending->answer && !pending->uninterruptible;
+      *waiting = nullptr;
+      commands.abandon(*command);
     }
   };
 
@@ -245,55 +238,44 @@ class ModelDrbd : public drbd::Drbd {
     return {};
   }
 
-  static void execute(Cluster& cluster, int node, const std::shared_ptr<Pending>& pending) {
-    if (pending->abandoned || pending->answer || !cluster.drbd().is_on(node) ||
-        cluster.drbd().boots(node) != pending->boots)
-      return;
-    pending->answer = pending->act();
-    if (pending->answer) {
-      if (pending->waiting != nullptr)
-        cluster.world().scheduler().wake(*pending->waiting);
-    } else {
-      cluster.world().scheduler().after(
-          milliseconds(60), [&cluster, node, pending] { execute(cluster, node, pending); });
-    }
-  }
-
-  Result<Answer> command(const char* what, Duration limit,
+  Result<Answer> command(const char* what, int resource, Duration limit,
                          std::function<std::optional<Answer>()> act) {
     auto& choices = process_.world().choices();
     process_.step(milliseconds(2));
-    auto pending = std::make_shared<Pending>();
-    pending->act = std::move(act);
-    pending->boots = model().boots(process_.node);
-    pending->waiting = process_.scheduler().current();
-    Time delay = milliseconds(5);
+    auto command = std::make_shared<Command>();
+    command->takes = milliseconds(5);
     if (choices.one_in(8))
-      delay += milliseconds(20 * choices.below(20));
+      command->takes += milliseconds(20 * choices.below(20));
     if (process_.world().faults.hanging_drbd && choices.one_in(12)) {
-      pending->uninterruptible = true;
-      delay += seconds(1 + 5 * choices.below(9));
+      command->uninterruptible = true;
+      command->takes += seconds(1 + 5 * choices.below(9));
       process_.world().tell(process_.node, process_.who.c_str(), "drbdsetup (", what,
                             ") hangs in the kernel");
     }
-    const Hold hold{pending};
-    Cluster* cluster = &process_.cluster;
-    process_.scheduler().after(
-        delay, [cluster, node = process_.node, pending] { execute(*cluster, node, pending); });
+    const auto answer = std::make_shared<std::optional<Answer>>();
+    const auto waiting = std::make_shared<Actor*>(process_.scheduler().current());
+    Scheduler* const scheduler = &process_.scheduler();
+    command->act = [act = std::move(act), answer, waiting, scheduler] {
+      *answer = act();
+      if (*answer && *waiting != nullptr)
+        scheduler->wake(**waiting);
+      return answer->has_value();
+    };
+    const Hold hold{process_.cluster.commands(), command, waiting};
+    process_.cluster.commands().submit(resource, process_.node, command);
     const Time end = process_.world().now() + micros(limit);
-    while (!pending->answer && process_.world().now() < end)
+    while (!*answer && process_.world().now() < end)
       process_.scheduler().park(end - process_.world().now());
-    if (!pending->answer) {
+    if (!*answer) {
       process_.world().tell(process_.node, process_.who.c_str(), "drbdsetup (", what,
                             ") did not answer in time");
       return failure("`drbdsetup` was stopped: it did not answer in time", ETIMEDOUT);
     }
-    const Answer answer = *pending->answer;
-    if (!answer.ok())
+    if (!(*answer)->ok())
       process_.world().tell(process_.node, process_.who.c_str(), "drbdsetup (", what,
-                            "): ", answer.text);
+                            "): ", (*answer)->text);
     process_.step(milliseconds(1));
-    return answer;
+    return **answer;
   }
 
   Process& process_;

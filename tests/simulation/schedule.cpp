@@ -67,7 +67,7 @@ class Story {
   DrbdShape draw_shape() {
     DrbdShape shape;
     shape.generation = choices_.weighted({3, 1}) == 0 ? 8 : 9;
-    shape.nodes = shape.generation == 9 && choices_.one_in(3) ? 3 : 2;
+    shape.nodes = shape.generation == 9 ? 2 + static_cast<int>(choices_.weighted({4, 2, 1})) : 2;
     shape.resources = 1 + static_cast<int>(choices_.weighted({5, 1}));
     shape.volumes = 1 + static_cast<int>(choices_.weighted({4, 1}));
     shape.configured_two_primaries = choices_.one_in(7);
@@ -211,9 +211,7 @@ class Story {
         if (!drbd.is_on(node))
           return;
         world_.tell(node, "administrator", "drbdadm adjust");
-        note_uneven_settings();
-        for (int r = 0; r < drbd.shape().resources; ++r)
-          drbd.adjust(r, node);
+        type(node, [this, node](int r) { cluster_.drbd().adjust(r, node); });
         return;
       case Deed::Reconnect:
         // In a larger cluster a guest could then migrate from a node that nobody sees, while
@@ -239,6 +237,9 @@ class Story {
         if (Domain* domain = cluster_.find(node, web().name); domain != nullptr) {
           world_.tell(node, "xl", "rename ", web().name, ' ', web().name, "--incoming");
           cluster_.rename(*domain, web().name + "--incoming");
+          // Nobody can see then that a guest has arrived.
+          for (int r = 0; r < drbd.shape().resources; ++r)
+            cluster_.may_stand_alone.insert(r);
         }
         return;
       case Deed::DecideByPerson:
@@ -249,11 +250,24 @@ class Story {
         for (int r = 0; r < drbd.shape().resources; ++r) {
           drbd.set_configured_two_primaries(r, true);
           cluster_.may_stand_alone.insert(r);
-          for (int n = 0; n < cluster_.nodes(); ++n)
-            if (drbd.is_on(n))
-              drbd.adjust(r, n);
         }
+        for (int n = 0; n < cluster_.nodes(); ++n)
+          if (drbd.is_on(n))
+            type(n, [this, n](int r) { cluster_.drbd().adjust(r, n); });
         return;
+    }
+  }
+
+  /// A person's command, for each resource.
+  void type(int node, const std::function<void(int resource)>& act) {
+    for (int r = 0; r < cluster_.drbd().shape().resources; ++r) {
+      auto command = std::make_shared<Command>();
+      command->act = [this, act, r] {
+        note_uneven_settings();
+        act(r);
+        return true;
+      };
+      cluster_.commands().submit(r, node, std::move(command));
     }
   }
 
@@ -283,13 +297,15 @@ class Story {
     });
   }
 
-  /// A person's `adjust`, `connect` or `disconnect` in a window leaves two values behind.
+  /// A person's `adjust`, `connect` or `disconnect` in a window leaves two values behind; or the
+  /// source is still Primary when the two meet again, and the target has written.
   void note_uneven_settings() {
     const DrbdModel& drbd = cluster_.drbd();
     for (int r = 0; r < drbd.shape().resources; ++r)
       for (int n = 0; n < cluster_.nodes(); ++n)
         for (int p = 0; p < cluster_.nodes(); ++p)
-          if (p != n && drbd.two_primaries(r, n, p) != drbd.configured_two_primaries(r))
+          if (p != n && (drbd.two_primaries(r, n, p) != drbd.configured_two_primaries(r) ||
+                         (drbd.is_primary(r, n) && drbd.is_primary(r, p))))
             cluster_.may_stand_alone.insert(r);
   }
 
@@ -297,17 +313,13 @@ class Story {
     DrbdModel& drbd = cluster_.drbd();
     if (!drbd.is_on(node))
       return;
-    note_uneven_settings();
     world_.tell(node, "administrator", "drbdadm disconnect");
-    for (int r = 0; r < drbd.shape().resources; ++r)
-      drbd.disconnect(r, node);
+    type(node, [this, node](int r) { cluster_.drbd().disconnect(r, node); });
     world_.scheduler().after(milliseconds(500) * (1 + choices_.below(20)), [this, node] {
       if (!cluster_.drbd().is_on(node))
         return;
-      note_uneven_settings();
       world_.tell(node, "administrator", "drbdadm connect");
-      for (int r = 0; r < cluster_.drbd().shape().resources; ++r)
-        cluster_.drbd().connect(r, node);
+      type(node, [this, node](int r) { cluster_.drbd().connect(r, node); });
     });
   }
 
@@ -322,8 +334,11 @@ class Story {
         continue;
       cluster_.decided_by_person.insert(r);
       world_.tell(node, "administrator", "drbdadm primary ", DrbdModel::name_of(r));
-      for (int v = 0; v < drbd.shape().volumes; ++v)
-        drbd.try_promote(r, node, v);
+      for (int v = 0; v < drbd.shape().volumes; ++v) {
+        auto command = std::make_shared<Command>();
+        command->act = [&drbd, r, node, v] { return drbd.try_promote(r, node, v).has_value(); };
+        cluster_.commands().submit(r, node, std::move(command));
+      }
     }
   }
 

@@ -124,6 +124,10 @@ void Toolstack::take_down(int node, unsigned id) {
   if (domain == nullptr || domain->ending)
     return;
   domain->ending = true;
+  const Done at_end([=, this] {  // an xl that is killed leaves the rest to another one
+    if (Domain* left = cluster_.domain(node, id); left != nullptr)
+      left->ending = false, left->half_ended = true;
+  });
   if (domain->run != Run::Ended)
     cluster_.set_run(*domain, Run::Ended);
   remove_disks(node, id);
@@ -214,6 +218,10 @@ void Toolstack::unpause(int node, const std::string& name) {
   Domain* domain = cluster_.find(node, name);
   if (domain == nullptr || domain->ending || domain->migrating || domain->run != Run::Paused)
     return;
+  // Where its receiver was killed early there is no guest to run yet.
+  for (const Disk& disk : domain->disks)
+    if (!cluster_.is_open(node, domain->id, disk.device))
+      return;
   cluster_.world().tell(node, "xl", "unpause ", name);
   cluster_.set_run(*domain, Run::Running);
 }
@@ -230,7 +238,7 @@ std::shared_ptr<Migration> Toolstack::migrate(const Guest& guest, int source, in
   migration->target = target;
   migrations_.push_back(migration);
   cluster_.world().tell(source, "xl", "migrate ", guest.name, " node", target);
-  start(source, "migrate", [this, migration] { send(migration); });
+  start(source, "migrate", [this, migration, id = domain->id] { send(migration, id); });
   start(target, "migrate-receive", [this, migration] { receive(migration); });
   return migration;
 }
@@ -280,9 +288,8 @@ bool Toolstack::wait_until(const Migration& migration, bool sender,
   }
 }
 
-void Toolstack::send(const std::shared_ptr<Migration>& migration) {
+void Toolstack::send(const std::shared_ptr<Migration>& migration, unsigned id) {
   Migration& m = *migration;
-  const unsigned id = cluster_.find(m.source, m.guest.name)->id;
   const auto domain = [&] { return cluster_.domain(m.source, id); };
   const auto usable = [&] { return domain() != nullptr && !domain()->ending; };
   const Done at_end([&] {

@@ -77,7 +77,7 @@ class Toolstack {
   void take_down(int node, unsigned id);
   bool build(int node, const Guest& guest);
   void bootloader(int node, const Guest& guest);
-  void send(const std::shared_ptr<Migration>& migration);
+  void send(const std::shared_ptr<Migration>& migration, unsigned id);
   void receive(const std::shared_ptr<Migration>& migration);
   void reach(Migration& migration, int stage);
   bool wait_until(const Migration& migration, bool sender, const std::function<bool()>& reached);

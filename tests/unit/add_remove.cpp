@@ -328,6 +328,24 @@ TEST_CASE("what was held is forgotten when the guest has it again") {
   CHECK(node.records.holds.empty());
 }
 
+TEST_CASE("a start that has seen the peer again does not go by what was held before") {
+  FakeNode node(GENERATE(8, 9));
+  REQUIRE(add(node, 5));
+  node.link_is_down();
+  REQUIRE(remove(node, 5));
+  node.store.wipe("backend/vbd/5");
+  REQUIRE(node.records.holds.contains("Wheezy"));
+  node.guest(6, "web", "uuid-web");
+  // No keeper is there to see it.
+  node.clock.at(2s, [&] {
+    node.link_is_up();
+    node.peer_is(Role::Primary);
+  });
+  node.clock.at(4s, [&] { node.link_is_down(); });
+  CHECK(says(add(node, 6), "is not connected to"));
+  CHECK(node.drbd.role(1) == Role::Secondary);
+}
+
 TEST_CASE("a guest that ended while the peer was there has no claim to the resource later") {
   FakeNode node(GENERATE(8, 9));
   REQUIRE(add(node, 5));
@@ -777,6 +795,18 @@ TEST_CASE("a promotion that DRBD does not answer is not forgotten") {
   SECTION("it never does") {
     CHECK(says(remove(node, 5), "may still be Primary on this node, or become so"));
   }
+}
+
+TEST_CASE("an add that is killed while DRBD has not answered: its promotion is not forgotten") {
+  FakeNode node(GENERATE(8, 9));
+  struct Killed {};
+  node.drbd.during_promotion = [] { throw Killed(); };
+  CHECK_THROWS_AS(add(node, 5), Killed);
+  node.clock.at(5s, [&] { node.drbd.set_role(1, Role::Primary); });
+  REQUIRE(remove(node, 5));
+  node.clock.wait(10s);
+  CHECK(node.drbd.role(1) == Role::Secondary);
+  CHECK(node.records.all.empty());
 }
 
 TEST_CASE("remove of a resource that is down forgets the claim") {

@@ -192,6 +192,8 @@ class FakeDrbd : public drbd::Drbd {
   Result<bool> configured_two_primaries(const std::string& /*resource*/,
                                         Duration /*limit*/) override {
     calls.push_back("dump");
+    if (before_dump)
+      before_dump();
     return configured;
   }
 
@@ -250,6 +252,7 @@ class FakeDrbd : public drbd::Drbd {
   std::vector<drbd::Answer> window_answers;  ///< the same for allowing and forbidding two primaries
   Result<bool> configured = false;           ///< two primaries, by the configuration file
   std::function<void()> before_status;
+  std::function<void()> before_dump;
   std::function<void()> during_promotion;
   std::vector<std::string> calls;
 

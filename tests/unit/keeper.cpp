@@ -34,6 +34,22 @@ struct Arrival : FakeNode {
   void takes_its_name() { store.values["/local/domain/5/name"] = "web"; }
 };
 
+/// Node 2, switched off, beside the peer, which is node 1. DRBD 9 only.
+void third_node(FakeNode& node) {
+  node.peer().node_id = 1;
+  node.drbd.in_force.connections.front().node_id = 1;
+  drbd::Peer third = node.peer();
+  third.node_id = 2;
+  third.connection = drbd::Connection::Connecting;
+  third.role = Role::Unknown;
+  third.volumes.front() = {
+      .number = 0, .replication = drbd::Replication::Off, .disk = drbd::Disk::Unknown};
+  node.drbd.state.peers.push_back(third);
+  auto to_third = node.drbd.in_force.connections.front();
+  to_third.node_id = 2;
+  node.drbd.in_force.connections.push_back(to_third);
+}
+
 }  // namespace
 
 TEST_CASE("a guest arrives where one Primary is allowed: a window is opened, and closed") {
@@ -232,6 +248,41 @@ TEST_CASE("two primaries are allowed later than anybody waits: they are forbidde
   CHECK(node.records.windows.empty());
 }
 
+TEST_CASE("DRBD 8.4: two primaries are allowed late, and the node was StandAlone meanwhile") {
+  Arrival node(8);
+  node.drbd.window_hangs = true;
+  CHECK_FALSE(node.add());
+  node.drbd.window_hangs = false;
+  REQUIRE(node.remove());
+  node.store.wipe("backend/vbd/5");
+  const auto peers = std::exchange(node.drbd.state.peers, {});
+  const auto connections = std::exchange(node.drbd.in_force.connections, {});
+  node.clock.at(node.clock.elapsed() + 40s, [&] {
+    node.drbd.state.peers = peers;
+    node.drbd.in_force.connections = connections;
+    node.drbd.in_force.connections.front().two_primaries = true;
+  });
+  REQUIRE(node.keep());
+  node.clock.wait(1min);
+  CHECK_FALSE(node.two_primaries());
+  CHECK(node.records.windows.empty());
+}
+
+TEST_CASE("the guest is gone again before the keeper has seen it arrive") {
+  Arrival node(GENERATE(8, 9));
+  REQUIRE(node.add());
+  node.takes_its_name();
+  REQUIRE(node.remove());
+  node.store.wipe("backend/vbd/5");
+  node.store.wipe("/local/domain/5");
+  node.store.domains.erase(5);
+  node.link_is_down();
+  // The source has let it go, too, and comes back as it is configured.
+  node.clock.at(60s, [&] { FAIL("waited for the link"); });
+  REQUIRE(node.keep());
+  CHECK_FALSE(node.two_primaries());
+}
+
 TEST_CASE("the source's keeper was faster: nothing is left to do") {
   Arrival node(GENERATE(8, 9));
   REQUIRE(node.add());
@@ -246,18 +297,7 @@ TEST_CASE("the source's keeper was faster: nothing is left to do") {
 
 TEST_CASE("three nodes, one of them off: a guest migrates between the others") {
   Arrival node(9);
-  drbd::Peer third = node.peer();
-  node.peer().node_id = 1;
-  node.drbd.in_force.connections.front().node_id = 1;
-  third.node_id = 2;
-  third.connection = drbd::Connection::Connecting;
-  third.role = Role::Unknown;
-  third.volumes.front() = {
-      .number = 0, .replication = drbd::Replication::Off, .disk = drbd::Disk::Unknown};
-  node.drbd.state.peers.push_back(third);
-  auto to_third = node.drbd.in_force.connections.front();
-  to_third.node_id = 2;
-  node.drbd.in_force.connections.push_back(to_third);
+  third_node(node);
   REQUIRE(node.add());
   CHECK(node.drbd.in_force.connection_to(1)->two_primaries);
   CHECK_FALSE(node.drbd.in_force.connection_to(2)->two_primaries);
@@ -380,6 +420,22 @@ TEST_CASE("the source closes the window, too: the link may be lost when its role
   CHECK(node.drbd.role(1) == Role::Secondary);
 }
 
+TEST_CASE("the source closes the window towards its target when it has lost all nodes") {
+  FakeNode node(9);
+  third_node(node);
+  REQUIRE_FALSE(hotplug::add(node.host, FakeNode::path(5)));
+  node.drbd.set_role(1, Role::Primary);  // a person decides: not all nodes are seen
+  REQUIRE(hotplug::add(node.host, FakeNode::path(5)));
+  // The target is the one that comes last.
+  node.drbd.in_force.connections.back().two_primaries = true;
+  node.store.values["/local/domain/5/name"] = "web--migratedaway";
+  node.closing(5);
+  node.link_is_down();
+  REQUIRE(hotplug::remove(node.host, FakeNode::path(5)));
+  REQUIRE(hotplug::keep(node.host, "Wheezy"));
+  CHECK_FALSE(node.drbd.two_primaries());
+}
+
 TEST_CASE("a window is closed only when it was seen closed") {
   Arrival node(GENERATE(8, 9));
   REQUIRE(node.add());
@@ -401,13 +457,83 @@ TEST_CASE("a window is closed only when it was seen closed") {
   CHECK(node.records.windows.empty());
 }
 
-TEST_CASE("a keeper that can do nothing makes room for another") {
+TEST_CASE("a keeper that can do nothing goes on trying, and says so once") {
   Arrival node(GENERATE(8, 9));
   REQUIRE(node.add());
+  node.takes_its_name();
+  node.peer_is(Role::Secondary);
   node.drbd.takes = 1h;  // no look succeeds
-  CHECK_FALSE(node.keep());
-  CHECK(node.clock.elapsed() < 10min);
-  CHECK_FALSE(node.records.keeper_locked);
+  node.clock.at(20min, [&] {
+    CHECK(node.report.said.size() == 1);
+    node.drbd.takes = 0s;
+  });
+  REQUIRE(node.keep());
+  CHECK_FALSE(node.two_primaries());
+}
+
+TEST_CASE(
+    "the source stays away, and somebody has forbidden two primaries: nothing is waited for") {
+  Arrival node(GENERATE(8, 9));
+  REQUIRE(node.add());
+  node.link_is_down();
+  node.clock.at(5min, [&] {
+    CHECK(node.records.windows.contains("Wheezy"));
+    node.drbd.in_force.connections.front().two_primaries = false;  // drbdadm adjust
+  });
+  node.clock.at(6min, [&] { FAIL("waited for the source"); });
+  REQUIRE(node.keep());
+  CHECK(node.records.windows.empty());
+}
+
+TEST_CASE("drbdadm is not asked under the resource's lock") {
+  Arrival node(GENERATE(8, 9));
+  node.drbd.in_force.connections.front().two_primaries = true;
+  REQUIRE(node.add());
+  node.takes_its_name();
+  node.peer_is(Role::Secondary);
+  bool asked = false;
+  node.drbd.before_dump = [&] {
+    asked = true;
+    CHECK_FALSE(node.records.resource_locked);
+  };
+  REQUIRE(node.keep());
+  CHECK(asked);
+  CHECK_FALSE(node.two_primaries());
+}
+
+TEST_CASE("two promotions that DRBD has not answered: each is waited for in its own time") {
+  FakeNode node(GENERATE(8, 9));
+  node.drbd.promotion_hangs = true;
+  REQUIRE_FALSE(hotplug::add(node.host, FakeNode::path(5)));
+  node.clock.at(node.clock.elapsed() + 110s, [&] {
+    node.guest(6, "web", "uuid-web");
+    REQUIRE_FALSE(hotplug::add(node.host, FakeNode::path(6)));
+  });
+  // The second one, a minute after the first is not waited for any more.
+  node.clock.at(node.clock.elapsed() + 180s, [&] { node.drbd.set_role(1, Role::Primary); });
+  REQUIRE(hotplug::keep(node.host, "Wheezy"));
+  node.clock.wait(5min);
+  CHECK(node.drbd.role(1) == Role::Secondary);
+  CHECK(node.records.all.empty());
+}
+
+TEST_CASE("the keeper says who holds a role that it cannot give back") {
+  FakeNode node(GENERATE(8, 9));
+  REQUIRE(hotplug::add(node.host, FakeNode::path(5)));
+  node.drbd.open = {1};
+  node.devices.processes[1] = {"tar (4711)"};
+  node.store.wipe("backend/vbd/5");
+  node.store.wipe("/local/domain/5");
+  node.store.domains.erase(5);
+  node.clock.at(1min, [&] {
+    REQUIRE(node.report.said.size() == 1);
+    CHECK(node.report.said.front().find("tar (4711) has /dev/drbd1 open") != std::string::npos);
+    node.drbd.open.clear();
+  });
+  REQUIRE(hotplug::keep(node.host, "Wheezy"));
+  CHECK(node.drbd.role(1) == Role::Secondary);
+  CHECK(node.clock.elapsed() < 70s);
+  CHECK(node.report.said.size() == 1);
 }
 
 TEST_CASE("remove that never gets the lock leaves the role to a keeper") {
@@ -420,6 +546,32 @@ TEST_CASE("remove that never gets the lock leaves the role to a keeper") {
   node.records.resource_locked = false;
   REQUIRE(hotplug::keep(node.host, "Wheezy"));
   CHECK(node.drbd.role(1) == Role::Secondary);
+}
+
+TEST_CASE("what a guest held while no node was seen ends when one is seen, or with its time") {
+  FakeNode node(GENERATE(8, 9));
+  REQUIRE(hotplug::add(node.host, FakeNode::path(5)));
+  node.link_is_down();
+  node.closing(5);
+  REQUIRE(hotplug::remove(node.host, FakeNode::path(5)));
+  REQUIRE(node.records.holds.contains("Wheezy"));
+  CHECK(node.keepers == Calls{"Wheezy"});
+  SECTION("a node is seen") {
+    node.clock.at(10s, [&] { node.link_is_up(); });
+    node.clock.at(15s, [&] { CHECK(node.records.holds.empty()); });
+    REQUIRE(hotplug::keep(node.host, "Wheezy"));
+  }
+  SECTION("its time is over") {
+    node.clock.at(50s, [&] { CHECK(node.records.holds.contains("Wheezy")); });
+    REQUIRE(hotplug::keep(node.host, "Wheezy"));
+    CHECK(node.clock.elapsed() >= 1min);
+  }
+  SECTION("the resource goes down, and may come up with whatever it missed") {
+    node.drbd.state.name = "none";
+    REQUIRE(hotplug::keep(node.host, "Wheezy"));
+  }
+  CHECK(node.records.holds.empty());
+  CHECK(node.clock.elapsed() < 70s);
 }
 
 TEST_CASE("a resource has one keeper") {
