@@ -131,6 +131,8 @@ class Node {
  private:
   friend class Lab;
 
+  void comes_up();
+
   Result<Reply> run(const std::string& script, std::chrono::seconds limit);
 
   int number_;
@@ -152,6 +154,15 @@ class Lab {
   /// The network between the nodes.
   void link_is_cut();
   void link_is_restored();
+  /// Both nodes at once.
+  void power_fails();
+  void power_is_back();
+
+  // -- a migration --
+  /// Must succeed.
+  void must_migrate(Node& from, Node& to, const std::string& guest, bool live = true);
+  /// The guest runs on its target, and nothing of the hand-over stays, on either node.
+  void has_moved(Node& from, Node& to, const std::string& guest, const std::string& resource);
 
   /// The guest is gone from both nodes: what it reported as written is on both disks, in one chain.
   void records_are_whole(const std::string& guest, int disk);

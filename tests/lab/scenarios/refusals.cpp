@@ -49,7 +49,8 @@ TEST_CASE_METHOD(Lab, "a start is refused while the peer runs the guest - one pr
   refused_while_peer_runs_it(*this, "wheezy", "Wheezy", disk_of_wheezy);
 }
 
-TEST_CASE_METHOD(Lab, "both nodes start the guest at once - at most one has it") {
+TEST_CASE_METHOD(Lab,
+                 "both nodes start the guest at once - at most one has it, and it can migrate") {
   // Where two primaries are configured, DRBD refuses neither.
   Task first = node1.starts("xl create /etc/xen/jessie.cfg");
   Task second = node2.starts("xl create /etc/xen/jessie.cfg");
@@ -67,8 +68,14 @@ TEST_CASE_METHOD(Lab, "both nodes start the guest at once - at most one has it")
   loser.left_nothing("Jessie");
   winner.guest_writes("jessie", 3);
 
-  winner.types("xl destroy jessie");
-  winner.becomes("Jessie", "Secondary");
+  must_migrate(winner, loser, "jessie");
+  has_moved(winner, loser, "jessie", "Jessie");
+  // They stay allowed.
+  REQUIRE(node1.two_primaries("Jessie") == "yes");
+  REQUIRE(node2.two_primaries("Jessie") == "yes");
+  loser.types("xl destroy jessie");
+  loser.becomes("Jessie", "Secondary");
+  loser.left_nothing("Jessie");
   records_are_whole("jessie", disk_of_jessie);
 }
 
