@@ -153,9 +153,10 @@ class Keeper {
     bool late = false;
     for (const Claim& claim : claims)
       late = (claim.unanswered && is_late(claim.backend.text())) || late;
-    const bool tells = !told_of_role_ && host_.clock.now() - begin_ >= quiet_for;
-    told_of_role_ = told_of_role_ || tells;
+    const bool quiet = host_.clock.now() - begin_ < quiet_for;
+    bool tells = !quiet && !told_of_role_;
     const auto released = try_to_release(host_, *left, late, tells, budget);
+    told_of_role_ = !quiet && !tells;
     // Users may be ending themselves, and then nobody else would look again.
     return late && released ? false : released;
   }

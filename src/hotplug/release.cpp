@@ -73,10 +73,10 @@ class Release {
   }
 
   /// Under the lock that the caller has.
-  Result<bool> try_once(bool late, bool tells) {
+  Result<bool> try_once(bool late, bool& tells) {
     late_ = late;
     const auto turn = take_turn(false);
-    if (tells && !held_.empty())
+    if (!held_.empty() && std::exchange(tells, false))
       host_.report.tell(Severity::Failure, not_released());
     return turn.map([](Turn end) { return end == Turn::Done; });
   }
@@ -356,7 +356,7 @@ Result<void> release(Host& host, const xenstore::BackendPath& own, const std::st
   return Release(host, own, resource, attached, budget).run();
 }
 
-Result<bool> try_to_release(Host& host, const Claim& claim, bool late, bool tells,
+Result<bool> try_to_release(Host& host, const Claim& claim, bool late, bool& tells,
                             const Budget& budget) {
   return Release(host, claim.backend, claim.resource, false, budget).try_once(late, tells);
 }

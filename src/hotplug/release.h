@@ -15,8 +15,8 @@ Result<void> release(Host& host, const xenstore::BackendPath& own, const std::st
 /// One attempt of the same, for a use whose claim says released; the caller has the resource's
 /// lock. False: the resource is still Primary for nobody, and may be tried again. `late`: a
 /// promotion that DRBD has not answered may still take effect. `tells`: says who holds the
-/// resource, when somebody does.
-Result<bool> try_to_release(Host& host, const record::Claim& claim, bool late, bool tells,
+/// resource, when somebody does; false then.
+Result<bool> try_to_release(Host& host, const record::Claim& claim, bool late, bool& tells,
                             const Budget& budget);
 
 }  // namespace block_drbd::hotplug

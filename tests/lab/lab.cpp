@@ -1,5 +1,7 @@
 #include "lab.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/wait.h>
 
 #include <array>
@@ -20,8 +22,23 @@ std::string setting(const char* name, const char* built_in) {
   return value != nullptr ? value : built_in;
 }
 
-std::filesystem::path build() {
-  return setting("LAB_BUILD", BLOCK_DRBD_LAB_BUILD);
+// The lab of this process until its end: the one in LAB_BUILD, or the first of two that nobody has,
+// so that two scenarios can run at once.
+const std::filesystem::path& build() {
+  static const std::filesystem::path build = [] {
+    if (const char* wanted = std::getenv("LAB_BUILD"); wanted != nullptr)
+      return std::filesystem::path(wanted);
+    for (;; std::this_thread::sleep_for(500ms))
+      for (const std::filesystem::path place :
+           {BLOCK_DRBD_LAB_BUILD, BLOCK_DRBD_SECOND_LAB_BUILD}) {
+        static Fd lock;
+        std::filesystem::create_directories(place);
+        lock = Fd(::open((place / "scenario.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+        if (::flock(lock.get(), LOCK_EX | LOCK_NB) == 0)
+          return place;
+      }
+  }();
+  return build;
 }
 
 std::string quoted(const std::string& text) {
@@ -247,9 +264,11 @@ void Node::guest_writes(const std::string& guest, int records) {
   reports(guest, "record [0-9]+ ok .*", count_lines(console(guest), " ok +") + records);
 }
 
-void Node::reports(const std::string& guest, const std::string& line, int times) {
-  const Typed found = tries(
-      "/lab/await-console " + guest + " 180 " + quoted(line) + " " + std::to_string(times), 210s);
+void Node::reports(const std::string& guest, const std::string& line, int times,
+                   std::chrono::seconds limit) {
+  const Typed found = tries("/lab/await-console " + guest + ' ' + std::to_string(limit.count()) +
+                                ' ' + quoted(line) + ' ' + std::to_string(times),
+                            limit + 30s);
   INFO("the console of " << guest << " on " << name() << " shows: " << found.output);
   INFO("demanded: " << times << " times " << line);
   REQUIRE(found.status == 0);

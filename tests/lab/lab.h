@@ -99,7 +99,8 @@ class Node {
   void guest_writes(const std::string& guest, int records = 2);
   /// Waits until the guest's console has had such a line so many times; an extended regular
   /// expression for all of it.
-  void reports(const std::string& guest, const std::string& line, int times = 1);
+  void reports(const std::string& guest, const std::string& line, int times = 1,
+               std::chrono::seconds limit = 180s);
   /// The number of the last record that the guest reported on this node; 0 without one.
   long last_record(const std::string& guest);
   /// The guest's console on this node.

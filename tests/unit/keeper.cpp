@@ -536,6 +536,27 @@ TEST_CASE("the keeper says who holds a role that it cannot give back") {
   CHECK(node.report.said.size() == 1);
 }
 
+TEST_CASE("the keeper says who holds a role that came late") {
+  FakeNode node(GENERATE(8, 9));
+  node.drbd.promotion_hangs = true;
+  REQUIRE_FALSE(hotplug::add(node.host, FakeNode::path(5)));
+  node.store.wipe("backend/vbd/5");
+  node.report.said.clear();
+  const Duration begin = node.clock.elapsed();
+  node.clock.at(begin + 40s, [&] {
+    CHECK(node.report.said.empty());
+    node.drbd.set_role(1, Role::Primary);
+    node.drbd.open = {1};
+  });
+  node.clock.at(begin + 1min, [&] {
+    REQUIRE(node.report.said.size() == 1);
+    CHECK(node.report.said.front().find("still Primary") != std::string::npos);
+    node.drbd.open.clear();
+  });
+  REQUIRE(hotplug::keep(node.host, "Wheezy"));
+  CHECK(node.drbd.role(1) == Role::Secondary);
+}
+
 TEST_CASE("remove that never gets the lock leaves the role to a keeper") {
   FakeNode node(GENERATE(8, 9));
   REQUIRE(hotplug::add(node.host, FakeNode::path(5)));

@@ -1,0 +1,91 @@
+// Ways for a guest to boot: from its disk through QEMU's BIOS, or through pygrub in the node. (With
+// the kernel given by its configuration all other scenarios do.)
+#include "lab.h"
+
+namespace block_drbd::lab {
+namespace {
+
+using Catch::Matchers::ContainsSubstring;
+
+// Emulation in emulation.
+constexpr auto time_to_boot = 600s;
+
+void put_boot_disk(Node& node) {
+  node.types(
+      "drbdadm primary Wheezy && dd if=/mnt/boot.img of=/dev/drbd1 bs=1M oflag=direct status=none "
+      "&& udevadm settle && drbdadm secondary Wheezy");
+}
+
+// Both disks, on the node where the guest runs.
+void has_both(Node& node) {
+  for (const char* resource : {"Wheezy", "Jessie"})
+    REQUIRE(node.role(resource) == "Primary");
+  for (const int device : {xvda, xvdb})
+    REQUIRE(node.backend("boot", device).hotplug_status == "connected");
+}
+
+void ends(Node& node, const std::string& command) {
+  node.types(command + " boot");
+  for (const char* resource : {"Wheezy", "Jessie"}) {
+    node.becomes(resource, "Secondary");
+    node.left_nothing(resource);
+  }
+}
+
+}  // namespace
+
+TEST_CASE_METHOD(Lab, "an HVM guest boots from its disk through QEMU, and migrates live") {
+  put_boot_disk(node1);
+  node1.types("xl create /etc/xen/boot.cfg 'type=\"hvm\"'");
+  // QEMU's BIOS reads from the emulated disk before there is any frontend.
+  node1.reports("boot", "guest: up, .* loader=bios.*", 1, time_to_boot);
+  has_both(node1);
+  REQUIRE(node1.backend("boot").physical_device_path == "/dev/drbd1");
+  node1.guest_writes("boot");
+
+  must_migrate(node1, node2, "boot");
+  has_moved(node1, node2, "boot", "Wheezy");
+  has_moved(node1, node2, "boot", "Jessie");
+  has_both(node2);
+
+  ends(node2, "xl shutdown -w");
+
+  // The old names of disks.
+  node1.types(
+      "xl create /etc/xen/boot.cfg 'type=\"hvm\"' "
+      "'disk=[\"drbd:Wheezy,hda,w\", \"drbd:Jessie,hdb,w\"]'");
+  node1.reports("boot", "guest: up, .* loader=bios.*", 2, time_to_boot);
+  node1.reports("boot", "record chain 1\\.\\.[0-9]+ ok");
+  REQUIRE(node1.role("Wheezy") == "Primary");
+  ends(node1, "xl destroy");
+  records_are_whole("boot", disk_of_jessie);
+}
+
+TEST_CASE_METHOD(Lab, "a PV guest boots through pygrub from its disk - the role outlasts pygrub") {
+  put_boot_disk(node1);
+  // As xen-create-image writes it: a disk that looks like a partition.
+  node1.types(
+      "xl create /etc/xen/boot.cfg 'type=\"pv\"' 'bootloader=\"pygrub\"' "
+      "'disk=[\"drbd:Wheezy,xvda2,w\", \"drbd:Jessie,xvdb,w\"]'");
+  node1.reports("boot", "guest: up, .* loader=pygrub.*");
+  REQUIRE(node1.role("Wheezy") == "Primary");
+  REQUIRE(node1.backend("boot", xvda + 2).hotplug_status == "connected");
+  node1.guest_writes("boot");
+
+  must_migrate(node1, node2, "boot", false);
+  REQUIRE(node2.role("Wheezy") == "Primary");
+  has_moved(node1, node2, "boot", "Jessie");
+  node1.left_nothing("Wheezy");
+  ends(node2, "xl destroy");
+
+  // The bootloader fails: it was the node's own disk for a moment, and is no more.
+  const std::string answer =
+      node1.fails("xl create /etc/xen/boot.cfg 'type=\"pv\"' 'bootloader=\"/bin/false\"'");
+  REQUIRE_THAT(answer, ContainsSubstring("bootloader"));
+  REQUIRE(node1.role("Wheezy") == "Secondary");
+  node1.left_nothing("Wheezy");
+  node1.left_nothing("Jessie");
+  records_are_whole("boot", disk_of_jessie);
+}
+
+}  // namespace block_drbd::lab

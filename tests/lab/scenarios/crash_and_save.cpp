@@ -1,0 +1,85 @@
+// A guest that crashes, hangs, is paused, or is kept in a file.
+#include "lab.h"
+
+namespace block_drbd::lab {
+namespace {
+
+void create(Node& node, const std::string& setting = "") {
+  node.types("xl create /etc/xen/wheezy.cfg " + setting);
+  node.guest_writes("wheezy");
+}
+
+void crash(Node& node) {
+  node.types("xl sysrq wheezy c");
+}
+
+void is_over(Node& node) {
+  node.becomes("Wheezy", "Secondary");
+  node.left_nothing("Wheezy");
+}
+
+}  // namespace
+
+TEST_CASE_METHOD(Lab, "a guest crashes - restart, destroy, preserve and rename-restart") {
+  create(node1, "'on_crash=\"restart\"'");
+  crash(node1);
+  node1.reports("wheezy", "record chain 1\\.\\.[0-9]+ ok");
+  REQUIRE(node1.role("Wheezy") == "Primary");
+  node1.types("xl destroy wheezy");
+  is_over(node1);
+
+  create(node1, "'on_crash=\"destroy\"'");
+  crash(node1);
+  REQUIRE(eventually([&] { return !node1.has_guest("wheezy"); }));
+  is_over(node1);
+
+  create(node1, "'on_crash=\"preserve\"'");
+  crash(node1);
+  REQUIRE(eventually(
+      [&] { return node1.tries("xl list wheezy | grep -q ' ---sc- \\| ----c- '").status == 0; }));
+  REQUIRE(node1.role("Wheezy") == "Primary");
+  node1.types("xl destroy wheezy");
+  is_over(node1);
+}
+
+TEST_CASE_METHOD(Lab, "a guest is saved, and restored here and on the other node") {
+  create(node1);
+  // A checkpoint: it goes on.
+  node1.types("xl save -c wheezy /mnt/saved");
+  REQUIRE(node1.role("Wheezy") == "Primary");
+  node1.guest_writes("wheezy");
+
+  node1.types("xl save wheezy /mnt/saved");
+  is_over(node1);
+  node1.types("xl restore /mnt/saved");
+  REQUIRE(node1.role("Wheezy") == "Primary");
+  node1.guest_writes("wheezy");
+
+  node1.types("xl save wheezy /mnt/saved");
+  is_over(node1);
+  node2.types("xl restore /mnt/saved");
+  REQUIRE(node2.role("Wheezy") == "Primary");
+  node2.guest_writes("wheezy");
+  node2.types("rm /mnt/saved");
+  node2.types("xl destroy wheezy");
+  is_over(node2);
+  records_are_whole("wheezy", disk_of_wheezy);
+}
+
+TEST_CASE_METHOD(Lab, "a guest is created paused, is paused, hangs, and is destroyed") {
+  node1.types("xl create -p /etc/xen/wheezy.cfg");
+  REQUIRE(node1.role("Wheezy") == "Primary");
+  node1.types("xl unpause wheezy");
+  node1.guest_writes("wheezy");
+  node1.types("xl pause wheezy");
+  REQUIRE(node1.role("Wheezy") == "Primary");
+  node1.types("xl unpause wheezy");
+  node1.guest_writes("wheezy");
+  // Hanging, it answers no request to close its disk.
+  node1.types("xl pause wheezy");
+  node1.types("xl destroy wheezy");
+  is_over(node1);
+  records_are_whole("wheezy", disk_of_wheezy);
+}
+
+}  // namespace block_drbd::lab
