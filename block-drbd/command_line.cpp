@@ -53,7 +53,7 @@ block_drbd::Result<CommandLine> parse_command_line(const std::vector<std::string
           (resource.empty() ? "" : ", and '" + block_drbd::printable(resource) + "' is none"));
     return CommandLine{.verb = Verb::Keep, .resource = resource};
   }
-  return block_drbd::failure(verb.empty() ? "what shall be done is missing"
+  return block_drbd::failure(verb.empty() ? "say what to do: add or remove"
                                           : "'" + block_drbd::printable(verb) + "' is unknown");
 }
 
@@ -67,7 +67,9 @@ std::string usage() {
           "\n"
           "  add      make the resource Primary on this node and hand its device to the guest\n"
           "  remove   make it Secondary again when no guest here uses it any more\n"
-          "  keep     run by this program itself, to finish what those may not wait for\n"
+          "  keep     (and a resource) run by this program itself, to finish what those may not "
+          "wait\n"
+          "           for\n"
           "\n"
        << visible_options()
        << "\n"

@@ -70,22 +70,26 @@ Result<std::unique_ptr<record::Records>> open_records() {
   return record::open_records("/run/block-drbd", "/run/xen-hotplug");
 }
 
+/// Where nothing could be done about roles.
+constexpr const char* role_may_stay =
+    ". Look at the resource's role with `drbdadm status`; one that no guest needs is given back "
+    "with "
+    "`drbdadm secondary RESOURCE`";
+
 /// What the toolstack runs.
 Result<void> run_hotplug(Verb verb, const std::string& xenbus_path, Report& report,
                          int interruption) {
   const auto path = xenstore::BackendPath::parse(xenbus_path);
   if (!path)
     return failure(path.error());
-  process::end_after(
-      last_resort,
-      "block-drbd: " + path->text() +
-          ": gave up because xenstore, DRBD or the system log did not answer. Look at "
-          "the resource's role with `drbdadm status`; a role that nobody needs is given "
-          "back with `drbdadm secondary RESOURCE`\n");
+  process::end_after(last_resort,
+                     "block-drbd: " + path->text() +
+                         ": gave up because xenstore, DRBD or the system log did not answer" +
+                         role_may_stay + '\n');
 
   const auto store = xenstore::connect();
   if (!store)
-    return failure(store.error());
+    return failure("backend " + path->text() + ": " + store.error().message + role_may_stay);
   const auto records = open_records();
   if (!records) {
     const std::string message = records.error().message;
@@ -101,7 +105,7 @@ Result<void> run_hotplug(Verb verb, const std::string& xenbus_path, Report& repo
 Result<void> run_keeper(const std::string& resource, Report& report, int interruption) {
   const auto store = xenstore::connect();
   if (!store)
-    return failure(store.error());
+    return failure("DRBD resource " + resource + ": " + store.error().message + role_may_stay);
   const auto records = open_records();
   if (!records)
     return failure(records.error());

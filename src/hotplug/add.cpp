@@ -26,9 +26,10 @@ namespace {
 
 constexpr Duration pause_for_node{50};
 constexpr Duration pause_for_xen_lock{20};
+constexpr Duration turn_for_xen_lock = std::chrono::seconds(1);
 constexpr Duration pause_for_drbd{200};
 constexpr Duration patience_for_node = std::chrono::seconds(5);
-constexpr Duration patience_for_xen_lock = std::chrono::seconds(10);
+constexpr Duration patience_for_xen_lock = std::chrono::seconds(20);
 constexpr Duration patience_for_close = std::chrono::seconds(10);
 constexpr Duration patience_for_refusal = std::chrono::seconds(10);
 constexpr Duration patience_for_window = std::chrono::seconds(10);
@@ -41,7 +42,7 @@ constexpr unsigned shortest_step_back = 100;
 constexpr unsigned longest_step_back = 1500;
 
 /// What a turn waits for. Each has its own patience, counted from the first time.
-enum class Awaited { Peer, Link, Data, Refusal, Window, Close, Node, XenLock };
+enum class Awaited { Answer, Peer, Link, Data, Refusal, Window, Close, Node, XenLock };
 
 /// The end of one turn under the lock: the disk is attached, or a pause and another turn.
 struct Turn {
@@ -96,6 +97,12 @@ class Attaching {
     }
   }
 
+  /// Many guests may start at once, and their messages stand in one log.
+  std::string for_whom() const {
+    const std::string domain = "domain " + std::to_string(path_.frontend());
+    return " [" + (request_.guest.empty() ? domain : "guest " + request_.guest + ", " + domain) +
+           ']';
+  }
   /// Empty until the disk spec was understood.
   const std::string& resource() const { return request_.resource; }
   /// Whether a keeper was started for it.
@@ -168,10 +175,12 @@ class Attaching {
     if (*attached)
       return done_turn;
     auto seen = survey(host_, request_.resource, path_, budget_.left(status_limit));
+    if (!seen && seen.error().code == ENOENT)
+      return failure(host_.drbd.why_not_up(request_.resource, budget_.left(status_limit)));
+    if (!seen && seen.error().code == ETIMEDOUT)  // a busy node, on which many guests start at once
+      return wait_for(Awaited::Answer, seen.error().message);
     if (!seen)
-      return seen.error().code == ENOENT
-                 ? failure(host_.drbd.why_not_up(request_.resource, budget_.left(status_limit)))
-                 : failure(seen.error());
+      return failure(seen.error());
     const drbd::Volume* volume = requested_volume(seen->resource);
     if (volume == nullptr || volume->minor < 0)
       return failure("DRBD resource " + request_.resource +
@@ -414,10 +423,21 @@ class Attaching {
                              : policy::explain_promotion(request_.resource, answer));
   }
 
+  /// Once the role is ours, the look at the others is worth a wait.
+  Result<drbd::Resource> look_again() {
+    for (;;) {
+      auto now = host_.drbd.status(request_.resource, budget_.left(status_limit));
+      const bool late = !now && now.error().code == ETIMEDOUT;
+      if (!late || !budget_.allows_another_turn() ||
+          !host_.clock.wait(budget_.left(pause_for_drbd)))
+        return now;
+    }
+  }
+
   /// After our promotion: promotions are ordered cluster-wide while the link is up, so whoever
   /// looks last sees the other. A peer whose role is not known any more is not settled.
   Result<bool> is_alone(const drbd::Resource& before) {
-    const auto now = host_.drbd.status(request_.resource, budget_.left(status_limit));
+    const auto now = look_again();
     if (!now)
       return failure(now.error());
     return drbd::primary_peers(*now).empty() &&
@@ -428,7 +448,7 @@ class Attaching {
   /// After a promotion beside the one Primary peer, the source: DRBD may have missed it only then,
   /// and have made this node Primary on data that is old by now. The roll-back gives the role back.
   Result<void> link_held(const drbd::Resource& before) {
-    const auto now = host_.drbd.status(request_.resource, budget_.left(status_limit));
+    const auto now = look_again();
     if (!now)
       return failure(now.error());
     const drbd::Peer* source = now->peer(drbd::primary_peers(before).front()->node_id);
@@ -455,6 +475,17 @@ class Attaching {
     return again_after(Duration(pause(host_.random)));
   }
 
+  /// Xen's lock is one for all disks of the node, each of which needs it for a moment: when many
+  /// guests start at once, a look at DRBD before each try would take the time that they all need.
+  Result<std::unique_ptr<record::Lock>> lock_xen_block() {
+    const TimePoint until = host_.clock.now() + turn_for_xen_lock;
+    for (;;) {
+      auto lock = host_.records.try_lock_xen_block();
+      if (!lock || *lock || host_.clock.now() >= until || !host_.clock.wait(pause_for_xen_lock))
+        return lock;
+    }
+  }
+
   /// The resource is ours: hands the device over, still under the lock.
   Result<Turn> attach(const Survey& seen, const drbd::Volume& volume) {
     const auto node = host_.devices.node_of(volume.minor);
@@ -470,7 +501,7 @@ class Attaching {
                      ") under /dev. Look whether udev runs, and try `udevadm trigger "
                      "--subsystem-match=block`");
     }
-    auto xen_lock = host_.records.try_lock_xen_block();
+    auto xen_lock = lock_xen_block();
     if (!xen_lock)
       return failure(xen_lock.error());
     if (!*xen_lock) {
@@ -532,8 +563,6 @@ class Attaching {
     switch (what) {
       case Awaited::Node:
         return again_after(pause_for_node);
-      case Awaited::XenLock:
-        return again_after(pause_for_xen_lock);
       default:
         return again_after(pause_for_drbd);
     }
@@ -593,6 +622,7 @@ Result<void> add(Host& host, const xenstore::BackendPath& path, Duration limit) 
       message += ". " + released.error().message;
   if (!resource.empty())
     call_keeper(host, resource, std::nullopt);
+  message += attaching.for_whom();
   publish_failure(host.store, host.report, path, message);
   return failure(message);
 }

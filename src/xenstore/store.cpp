@@ -99,10 +99,9 @@ class Libxenstore final : public Store {
 Result<std::unique_ptr<Store>> connect() {
   Handle handle(xs_open(0));
   if (!handle)
-    return failure(
-        std::string("cannot reach xenstored: ") + std::strerror(errno) +
-            ". Is this a Xen host and is xenstored running (systemctl status xenstored)?",
-        errno);
+    return failure(std::string("cannot reach xenstored: ") + std::strerror(errno) +
+                       ". Is this a Xen host, and is xenstored running (`pgrep -a xenstored`)?",
+                   errno);
   return std::make_unique<Libxenstore>(std::move(handle));
 }
 

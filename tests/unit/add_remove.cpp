@@ -618,6 +618,7 @@ TEST_CASE("Xen's own lock is respected") {
   SECTION("its holder finishes") {
     node.clock.at(2s, [&] { node.records.xen_locked = false; });
     REQUIRE(add(node, 5));
+    CHECK(node.drbd.count("status") < 10);  // the tries are many, the looks few
   }
   SECTION("its holder hangs") {
     CHECK(says(add(node, 5), "/run/xen-hotplug/block"));
@@ -858,7 +859,7 @@ TEST_CASE("a step back that DRBD refuses is no decision of a person's") {
 TEST_CASE("udev runs add twice at the same time: one attaches, the other finds it done") {
   FakeNode node(GENERATE(8, 9));
   node.records.xen_locked = true;
-  node.clock.at(10ms, [&] {
+  node.clock.at(1100ms, [&] {
     node.records.xen_locked = false;
     REQUIRE(add(node, 5));  // runs while the other one waits for Xen's lock
   });
@@ -872,7 +873,7 @@ TEST_CASE("udev runs add twice at the same time: one attaches, the other finds i
 TEST_CASE("udev runs add twice, and the first is asked to end: what the second attached stays") {
   FakeNode node(GENERATE(8, 9));
   node.records.xen_locked = true;
-  node.clock.at(10ms, [&] {
+  node.clock.at(1100ms, [&] {
     node.records.xen_locked = false;
     REQUIRE(add(node, 5));
     node.clock.asked_to_end = true;
@@ -945,6 +946,26 @@ TEST_CASE("a rollback that fails at first still leaves a role that a person gave
   REQUIRE(remove(node, 5));
   CHECK(node.drbd.role(1) == Role::Primary);
   CHECK(node.records.all.empty());
+}
+
+TEST_CASE("the node is so busy that DRBD's state is not told in time: it is asked again") {
+  FakeNode node(GENERATE(8, 9));
+  const bool from_the_start = GENERATE(true, false);
+  if (from_the_start)
+    node.drbd.takes = 40s;
+  else  // the role is there already
+    node.drbd.before_status = [&] {
+      if (node.clock.elapsed() < 1s)
+        node.drbd.takes = 40s;
+    };
+  SECTION("for a while") {
+    node.clock.at(12s, [&] { node.drbd.takes = 0s; });
+    CHECK(add(node, 5));
+  }
+  SECTION("for ever") {
+    CHECK_FALSE(add(node, 5));
+    CHECK(node.clock.elapsed() < 40s);
+  }
 }
 
 TEST_CASE("the claim of a killed add whose remove never came counts for nobody") {

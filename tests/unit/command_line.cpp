@@ -54,9 +54,9 @@ TEST_CASE("help and version", "[command line]") {
 }
 
 TEST_CASE("without a verb nothing is done", "[command line]") {
-  CHECK(refused({}, "is missing"));
-  CHECK(refused({""}, "is missing"));
-  CHECK(refused({"--"}, "is missing"));
+  CHECK(refused({}, "add or remove"));
+  CHECK(refused({""}, "add or remove"));
+  CHECK(refused({"--"}, "add or remove"));
 }
 
 TEST_CASE("what is unknown is refused and named", "[command line]") {
