@@ -1,5 +1,4 @@
-// Guests with many disks, disks of other kinds beside ours, many guests, and a node with many
-// resources.
+// Guests with many disks, disks of other kinds beside ours, and a node with many resources.
 #include "lab.h"
 
 namespace block_drbd::lab {
@@ -37,28 +36,17 @@ TEST_CASE_METHOD(Lab, "a guest has drbd:, phy: and file: disks - each is attache
   }
 }
 
-TEST_CASE_METHOD(Lab, "sixteen disks at once, and ten guests at once - all come and go") {
+TEST_CASE_METHOD(Lab, "a guest has sixteen disks - all come and go at once") {
   Task other = node2.starts("/lab/many up 15");
   node1.types("/lab/many up 15");
   REQUIRE(other.ends().status == 0);
-  node1.types("xl create /etc/xen/wheezy.cfg 'disk=[\"drbd:Wheezy,xvda,w\"" + many_disks(15) +
-              "]'");
+  node1.types("xl create /etc/xen/wheezy.cfg memory=160 'disk=[\"drbd:Wheezy,xvda,w\"" +
+              many_disks(15) + "]'");
   node1.guest_writes("wheezy");
   REQUIRE(primaries(node1) == 16);
-  must_migrate(node1, node2, "wheezy");
-  has_moved(node1, node2, "wheezy", "Wheezy");
-  REQUIRE(primaries(node1) == 0);
-  REQUIRE(primaries(node2) == 16);
-  node2.types("xl shutdown -w wheezy");
-  REQUIRE(eventually([&] { return primaries(node2) == 0; }));
-  node2.left_nothing("M15");
-
-  // As xendomains does at the node's shutdown and start: all at once.
-  node1.types("/lab/ten-guests create");
-  REQUIRE(primaries(node1) == 10);
-  node1.types("/lab/ten-guests destroy");
+  node1.types("xl shutdown -w wheezy");
   REQUIRE(eventually([&] { return primaries(node1) == 0; }));
-  node1.left_nothing("M10");
+  node1.left_nothing("M15");
 }
 
 TEST_CASE_METHOD(Lab,
