@@ -67,9 +67,7 @@ std::string usage() {
           "\n"
           "  add      make the resource Primary on this node and hand its device to the guest\n"
           "  remove   make it Secondary again when no guest here uses it any more\n"
-          "  keep     (and a resource) run by this program itself, to finish what those may not "
-          "wait\n"
-          "           for\n"
+          "  keep     (with a resource) run by this program itself, for what may take longer\n"
           "\n"
        << visible_options()
        << "\n"

@@ -73,8 +73,7 @@ Result<std::unique_ptr<record::Records>> open_records() {
 /// Where nothing could be done about roles.
 constexpr const char* role_may_stay =
     ". Look at the resource's role with `drbdadm status`; one that no guest needs is given back "
-    "with "
-    "`drbdadm secondary RESOURCE`";
+    "with `drbdadm secondary RESOURCE`";
 
 /// What the toolstack runs.
 Result<void> run_hotplug(Verb verb, const std::string& xenbus_path, Report& report,

@@ -99,10 +99,11 @@ class Attaching {
 
   /// Many guests may start at once, and their messages stand in one log.
   std::string for_whom() const {
-    const std::string domain = "domain " + std::to_string(path_.frontend());
-    return " [" + (request_.guest.empty() ? domain : "guest " + request_.guest + ", " + domain) +
-           ']';
+    const std::string guest =
+        request_.guest.empty() ? "" : "guest " + printable(request_.guest) + ", ";
+    return " [" + guest + "domain " + std::to_string(path_.frontend()) + ']';
   }
+
   /// Empty until the disk spec was understood.
   const std::string& resource() const { return request_.resource; }
   /// Whether a keeper was started for it.
