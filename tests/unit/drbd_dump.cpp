@@ -48,6 +48,35 @@ TEST_CASE("an option may be written in every way DRBD knows", "[drbd][dump]") {
   CHECK(two_primaries("resource \"r0\" { net { allow-two-primaries yes; } }") == "yes");
 }
 
+TEST_CASE("a configuration as it was written for 8.3", "[drbd][dump]") {
+  const std::string text =
+      "# /etc/drbd.d/wheezy.res\n"
+      "resource Wheezy {\n"
+      "    protocol               C;\n"
+      "    on node1 {\n"
+      "        device           /dev/drbd1 minor 1;\n"
+      "        disk             /dev/vg0/wheezy;\n"
+      "        address          ipv4 10.9.9.1:7789;\n"
+      "        meta-disk        internal;\n"
+      "    }\n"
+      "    net {\n"
+      "        allow-two-primaries;\n"
+      "        after-sb-0pri    discard-zero-changes;\n"
+      "    }\n"
+      "    syncer {\n"
+      "        rate             100M;\n"
+      "        al-extents       257;\n"
+      "    }\n"
+      "    startup {\n"
+      "        become-primary-on both;\n"
+      "    }\n"
+      "}\n";
+  CHECK(two_primaries(text, "Wheezy") == "yes");
+  std::string one = text;
+  one.erase(one.find("        allow-two-primaries;\n"), 29);
+  CHECK(two_primaries(one, "Wheezy") == "no");
+}
+
 TEST_CASE("any connection counts", "[drbd][dump]") {
   const std::string begin = "resource r0 { net { allow-two-primaries no; } ";
   CHECK(two_primaries(begin + "connection { host a; host b; net { allow-two-primaries yes; } } "

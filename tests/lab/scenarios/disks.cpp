@@ -49,6 +49,18 @@ TEST_CASE_METHOD(Lab, "a guest has sixteen disks - all come and go at once") {
   node1.left_nothing("M15");
 }
 
+// As xendomains does at the node's shutdown and start.
+TEST_CASE_METHOD(Lab, "ten guests are started and ended at once - each has its resource") {
+  Task other = node2.starts("/lab/many up 10");
+  node1.types("/lab/many up 10");
+  REQUIRE(other.ends().status == 0);
+  node1.types("/lab/ten-guests create");
+  REQUIRE(primaries(node1) == 10);
+  node1.types("/lab/ten-guests destroy");
+  REQUIRE(eventually([&] { return primaries(node1) == 0; }));
+  node1.left_nothing("M10");
+}
+
 TEST_CASE_METHOD(Lab,
                  "four hundred resources are configured - a guest starts and stops all the same") {
   node1.types("/lab/many configure 400");
