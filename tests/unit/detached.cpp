@@ -25,19 +25,22 @@ namespace {
 struct Setting : TempDir {
   Setting() {
     ::mkfifo((*this / "end").c_str(), 0600);
-    tool("program", "d=" + path() +
-                        "\n"
-                        "for each; do echo \"[$each]\"; done > $d/arguments\n"
-                        "ls /proc/self/fd > $d/descriptors\n"
-                        "of() { readlink /proc/$$/fd/$1; }\n"
-                        "echo \"$(of 0) $(of 1) $(of 2)\" > $d/standard\n"
-                        "env > $d/environment\n"
-                        "pwd > $d/directory\n"
-                        "umask > $d/umask\n"
-                        "grep Sig[BI] /proc/$$/status > $d/signals\n"
-                        "cut -d' ' -f6 /proc/$$/stat > $d/session\n"
-                        "echo $$ > $d/draft; mv $d/draft $d/pid\n"
-                        "read word < $d/end");
+    tool("program",
+         "d=" + path() +
+             "\n"
+             // Before it starts a process: for that the shell sets its mask anew.
+             "while IFS= read -r line; do case $line in Sig[BI]*) echo \"$line\";; esac; "
+             "done < /proc/$$/status > $d/signals\n"
+             "for each; do echo \"[$each]\"; done > $d/arguments\n"
+             "ls /proc/self/fd > $d/descriptors\n"
+             "of() { readlink /proc/$$/fd/$1; }\n"
+             "echo \"$(of 0) $(of 1) $(of 2)\" > $d/standard\n"
+             "env > $d/environment\n"
+             "pwd > $d/directory\n"
+             "umask > $d/umask\n"
+             "cut -d' ' -f6 /proc/$$/stat > $d/session\n"
+             "echo $$ > $d/draft; mv $d/draft $d/pid\n"
+             "read word < $d/end");
   }
 
   Setting(const Setting&) = delete;
