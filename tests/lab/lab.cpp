@@ -380,6 +380,13 @@ void Lab::power_is_back() {
     node->comes_up();
 }
 
+void Lab::unwritten_side_follows(const std::string& resource) {
+  for (Node* node : {&node1, &node2})
+    node->types(
+        "drbdadm net-options --after-sb-0pri=discard-zero-changes --after-sb-1pri=consensus " +
+        resource);
+}
+
 void Lab::must_migrate(Node& from, Node& to, const std::string& guest, bool live) {
   const Typed migration = from.migrates(guest, to, live);
   INFO(migration.output);

@@ -158,6 +158,9 @@ class Lab {
   /// Both nodes at once.
   void power_fails();
   void power_is_back();
+  /// Two Primaries that lose each other are a split brain to DRBD, whether both have written or
+  /// not. These settings let the node that has not written follow the other.
+  void unwritten_side_follows(const std::string& resource);
 
   // -- a migration --
   /// Must succeed.

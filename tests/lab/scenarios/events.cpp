@@ -49,10 +49,7 @@ class RealWorld : public events::World {
         config_(names_of(script.kind).config),
         device_(names_of(script.kind).device) {
     if (script.unwritten_side_follows)
-      for (Node* node : {&lab.node1, &lab.node2})
-        node->types(
-            "drbdadm net-options --after-sb-0pri=discard-zero-changes --after-sb-1pri=consensus " +
-            resource_);
+      lab.unwritten_side_follows(resource_);
   }
 
   Outcome does(const Step& step) override {

@@ -26,15 +26,6 @@ void source_goes_on(Lab& lab) {
   lab.node1.keeps_no_window("Wheezy");
 }
 
-// Two Primaries that lose each other are a split brain to DRBD, whether both have written or not.
-// These settings let the node that has not written follow the other.
-void unwritten_side_follows(Lab& lab) {
-  for (Node* node : {&lab.node1, &lab.node2})
-    node->types(
-        "drbdadm net-options --after-sb-0pri=discard-zero-changes --after-sb-1pri=consensus "
-        "Wheezy");
-}
-
 }  // namespace
 
 TEST_CASE_METHOD(
@@ -149,7 +140,7 @@ TEST_CASE_METHOD(Lab, "a migration breaks off after the target's add - the guest
   node2.types("xl destroy wheezy--incoming");
   source_goes_on(*this);
 
-  unwritten_side_follows(*this);
+  unwritten_side_follows("Wheezy");
   // The network, and DRBD's link with it. What would give up after a while by itself is ended here.
   node2.after_next_add("ip link set eth0 down");
   Task migration = node1.starts_migration("wheezy", node2);
@@ -172,7 +163,7 @@ TEST_CASE_METHOD(Lab, "a migration breaks off after the target's add - the guest
 
 TEST_CASE_METHOD(Lab,
                  "the link is lost after the guest's arrival - the nodes find together again") {
-  unwritten_side_follows(*this);
+  unwritten_side_follows("Wheezy");
   node1.types("xl create /etc/xen/wheezy.cfg");
   node1.guest_writes("wheezy");
   Task holder = node1.starts(hold_of_wheezy);

@@ -10,31 +10,31 @@ TEST_CASE_METHOD(Lab,
   const auto value = [&](const std::string& key) {
     return node1.types("xenstore-read backend/vbd/77/51712/" + key);
   };
-  const auto has_it = [&] {
+  const std::string add_twice = environment +
+                                "/etc/xen/scripts/block add & first=$!; /etc/xen/scripts/block add "
+                                "&& wait $first";
+  const auto is_attached = [&] {
+    node1.types("/lab/backend 77 Wheezy drbd");
+    node1.types(add_twice);
     REQUIRE(value("hotplug-status") == "connected\n");
     REQUIRE(value("physical-device") == "93:1\n");
     REQUIRE(node1.role("Wheezy") == "Primary");
   };
-  const std::string add_twice = environment +
-                                "/etc/xen/scripts/block add & first=$!; /etc/xen/scripts/block add "
-                                "&& wait $first";
-
-  node1.types("/lab/backend 77 Wheezy drbd");
-  node1.types(add_twice);
-  has_it();
   // Today's block script hands on no `remove`; the one of xend's time did.
+  const auto is_released = [&] {
+    node1.types(environment + "/etc/xen/scripts/block-drbd remove");
+    REQUIRE(node1.role("Wheezy") == "Secondary");
+  };
+
+  is_attached();
   node1.types("xenstore-write backend/vbd/77/51712/state 6");
-  node1.types(environment + "/etc/xen/scripts/block-drbd remove");
-  REQUIRE(node1.role("Wheezy") == "Secondary");
+  is_released();
   node1.types("xenstore-rm backend/vbd/77");
 
   // xend wipes the directory before udev gets there.
-  node1.types("/lab/backend 77 Wheezy drbd");
-  node1.types(add_twice);
-  has_it();
+  is_attached();
   node1.types("xenstore-rm backend/vbd/77; xenstore-rm /local/domain/77");
-  node1.types(environment + "/etc/xen/scripts/block-drbd remove");
-  REQUIRE(node1.role("Wheezy") == "Secondary");
+  is_released();
   node1.left_nothing("Wheezy");
 
   // xend waits for a word in hotplug-status, also for a failure's.
