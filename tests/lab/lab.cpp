@@ -4,6 +4,7 @@
 #include <sys/file.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
@@ -89,11 +90,14 @@ std::string migration(const std::string& guest, const Node& to, bool live) {
 }  // namespace
 
 bool eventually(const std::function<bool()>& so, std::chrono::seconds limit) {
-  const auto deadline = std::chrono::steady_clock::now() + limit;
+  const auto begin = std::chrono::steady_clock::now();
+  const auto deadline = begin + limit;
   while (!so()) {
-    if (std::chrono::steady_clock::now() > deadline)
+    const auto now = std::chrono::steady_clock::now();
+    if (now > deadline)
       return false;
-    std::this_thread::sleep_for(500ms);
+    // Each look costs a node time that it needs for what is looked for.
+    std::this_thread::sleep_for(std::clamp<std::chrono::nanoseconds>((now - begin) / 4, 200ms, 2s));
   }
   return true;
 }
@@ -393,12 +397,13 @@ void Lab::must_migrate(Node& from, Node& to, const std::string& guest, bool live
   REQUIRE(migration.status == 0);
 }
 
-void Lab::has_moved(Node& from, Node& to, const std::string& guest, const std::string& resource) {
+void Lab::has_moved(Node& from, Node& to, const std::string& guest, const std::string& resource,
+                    int device) {
   REQUIRE(to.role(resource) == "Primary");
   from.becomes(resource, "Secondary");
   from.left_nothing(resource);
   to.keeps_no_window(resource);
-  REQUIRE(to.backend(guest).hotplug_status == "connected");
+  REQUIRE(to.backend(guest, device).hotplug_status == "connected");
   to.guest_writes(guest);
 }
 

@@ -19,6 +19,7 @@ namespace block_drbd::lab {
 using namespace std::chrono_literals;
 
 // Where a guest's disks are in Xen's store.
+inline constexpr int hda = 768;
 inline constexpr int xvda = 51712;
 inline constexpr int xvdb = 51728;
 inline constexpr int xvdc = 51744;
@@ -165,8 +166,9 @@ class Lab {
   // -- a migration --
   /// Must succeed.
   void must_migrate(Node& from, Node& to, const std::string& guest, bool live = true);
-  /// The guest runs on its target, and nothing of the hand-over stays, on either node.
-  void has_moved(Node& from, Node& to, const std::string& guest, const std::string& resource);
+  /// The guest runs on its target with its disk, and nothing of the hand-over stays, on either node.
+  void has_moved(Node& from, Node& to, const std::string& guest, const std::string& resource,
+                 int device = xvda);
 
   /// The guest is gone from both nodes: what it reported as written is on both disks, in one chain.
   void records_are_whole(const std::string& guest, int disk);
