@@ -7,6 +7,9 @@
 
 namespace options = boost::program_options;
 
+using block_drbd::failure;
+using block_drbd::Result;
+
 namespace {
 
 options::options_description visible_options() {
@@ -15,63 +18,101 @@ options::options_description visible_options() {
   return visible;
 }
 
+options::options_description test_options() {
+  options::options_description test("Options of test");
+  test.add_options()("all,a", "say of every disk what would happen, not only of those that fail")(
+      "json", "for programs")("monitoring", "one line and exit codes for Nagios and its like")(
+      "verbose,v", "add each command that was run, with its answer");
+  return test;
+}
+
+Result<CommandLine> test_command(const options::variables_map& values,
+                                 std::vector<std::string> asked) {
+  CommandLine command{.verb = Verb::Test,
+                      .resource = {},
+                      .asked = std::move(asked),
+                      .form = Form::Words,
+                      .every_verdict = values.contains("all"),
+                      .tells_commands = values.contains("verbose")};
+  if (values.contains("json"))
+    command.form = Form::Json;
+  if (values.contains("monitoring"))
+    command.form = Form::Monitoring;
+  const int forms = static_cast<int>(values.count("json") + values.count("monitoring"));
+  if (forms > 1 || (forms == 1 && (command.every_verdict || command.tells_commands)))
+    return failure("--json and --monitoring stand alone");
+  return command;
+}
+
 }  // namespace
 
-block_drbd::Result<CommandLine> parse_command_line(const std::vector<std::string>& arguments) {
+Result<CommandLine> parse_command_line(const std::vector<std::string>& arguments) {
   options::options_description all;
   all.add(visible_options())
-      .add_options()("verb", options::value<std::string>())("resource",
-                                                            options::value<std::string>());
+      .add(test_options())
+      .add_options()("words", options::value<std::vector<std::string>>()->default_value({}, ""));
   options::positional_options_description positional;
-  positional.add("verb", 1).add("resource", 1);
+  positional.add("words", -1);
 
   options::variables_map values;
   try {
     options::store(
         options::command_line_parser(arguments).options(all).positional(positional).run(), values);
   } catch (const options::error& error) {
-    return block_drbd::failure(error.what());
+    return failure(error.what());
   }
   if (values.contains("help"))
-    return CommandLine{.verb = Verb::Help, .resource = {}};
+    return CommandLine{.verb = Verb::Help};
   if (values.contains("version"))
-    return CommandLine{.verb = Verb::Version, .resource = {}};
-  const auto word = [&](const char* name) {
-    return values.contains(name) ? values[name].as<std::string>() : "";
-  };
-  const std::string verb = word("verb");
+    return CommandLine{.verb = Verb::Version};
+  auto words = values["words"].as<std::vector<std::string>>();
+  if (words.empty())
+    return failure("say what to do: add, remove or test");
+  const std::string verb = words.front();
+  words.erase(words.begin());
+  if (verb == "test")
+    return test_command(values, std::move(words));
+  for (const char* option : {"all", "json", "monitoring", "verbose"})
+    if (values.contains(option))
+      return failure("--" + std::string(option) + " is an option of test");
   if (verb == "add" || verb == "remove") {
-    if (values.contains("resource"))
-      return block_drbd::failure("'" + verb + "' stands alone; XENBUS_PATH names the disk");
-    return CommandLine{.verb = verb == "add" ? Verb::Add : Verb::Remove, .resource = {}};
+    if (!words.empty())
+      return failure("'" + verb + "' stands alone; XENBUS_PATH names the disk");
+    return CommandLine{.verb = verb == "add" ? Verb::Add : Verb::Remove};
   }
   if (verb == "keep") {
-    const std::string resource = word("resource");
-    if (!block_drbd::is_resource_name(resource))
-      return block_drbd::failure(
+    const std::string resource = words.empty() ? "" : words.front();
+    if (words.size() != 1 || !block_drbd::is_resource_name(resource))
+      return failure(
           "'keep' needs the name of a DRBD resource" +
           (resource.empty() ? "" : ", and '" + block_drbd::printable(resource) + "' is none"));
     return CommandLine{.verb = Verb::Keep, .resource = resource};
   }
-  return block_drbd::failure(verb.empty() ? "say what to do: add or remove"
-                                          : "'" + block_drbd::printable(verb) + "' is unknown");
+  return failure("'" + block_drbd::printable(verb) + "' is unknown");
 }
 
 std::string usage() {
   std::ostringstream text;
-  text << "Usage: block-drbd add | remove\n"
-          "\n"
-          "Xen's toolstack (xl, libxl, xend) runs this for each disk of a guest that is a DRBD\n"
-          "resource, such as disk = [ 'drbd:Wheezy,xvda,w' ], with XENBUS_PATH naming the disk's\n"
-          "backend in xenstore.\n"
-          "\n"
-          "  add      make the resource Primary on this node and hand its device to the guest\n"
-          "  remove   make it Secondary again when no guest here uses it any more\n"
-          "  keep     (with a resource) run by this program itself, for what may take longer\n"
-          "\n"
-       << visible_options()
-       << "\n"
-          "Exit status: 0 done, 1 failed (the reason is on stderr, in the system log and, for xl,\n"
-          "in the backend's hotplug-error), 2 wrong usage.\n";
+  text
+      << "Usage: block-drbd add | remove\n"
+         "       block-drbd test [OPTION]... [DISK | GUEST.cfg]...\n"
+         "\n"
+         "Xen's toolstack (xl, libxl, xend) runs this for each disk of a guest that is a DRBD\n"
+         "resource, such as disk = [ 'drbd:Wheezy,xvda,w' ], with XENBUS_PATH naming the disk's\n"
+         "backend in xenstore.\n"
+         "\n"
+         "  add      make the resource Primary on this node and hand its device to the guest\n"
+         "  remove   make it Secondary again when no guest here uses it any more\n"
+         "  keep     (with a resource) run by this program itself, for what may take longer\n"
+         "  test     say whether disks would work here, and what is wrong; changes nothing. DISK:\n"
+         "           Wheezy, drbd:Wheezy/1, or a whole disk line; without any, the whole node\n"
+         "\n"
+      << visible_options() << '\n'
+      << test_options()
+      << "\n"
+         "Exit status: 0 done, 1 failed (the reason is on stderr, in the system log and, for xl,\n"
+         "in the backend's hotplug-error), 2 wrong usage. Of test: 0 everything would work, 1 not\n"
+         "everything would, or something is wrong, 2 wrong usage or an unreadable configuration;\n"
+         "with --monitoring: 0 fine, 2 not fine, 3 unknown.\n";
   return text.str();
 }

@@ -6,11 +6,18 @@
 
 #include "result.h"
 
-enum class Verb { Add, Remove, Keep, Help, Version };
+enum class Verb { Add, Remove, Keep, Test, Help, Version };
+
+/// How the result of a test is told.
+enum class Form { Words, Json, Monitoring };
 
 struct CommandLine {
   Verb verb = Verb::Help;
-  std::string resource;  ///< of Keep
+  std::string resource{};            ///< of Keep
+  std::vector<std::string> asked{};  ///< of Test: disks or configurations; none is the whole node
+  Form form = Form::Words;           ///< of Test
+  bool every_verdict = false;        ///< of Test: --all
+  bool tells_commands = false;       ///< of Test: --verbose
 };
 
 /// An error is a usage error.

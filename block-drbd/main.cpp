@@ -2,11 +2,17 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <functional>
 #include <iostream>
+#include <iterator>
+#include <set>
 
 #include "command_line.h"
+#include "diagnose/gather.h"
+#include "diagnose/json.h"
+#include "diagnose/text.h"
 #include "drbd/drbdsetup.h"
 #include "hotplug/add.h"
 #include "hotplug/keeper.h"
@@ -16,12 +22,15 @@
 #include "process/detached.h"
 #include "process/interruption.h"
 #include "process/processes.h"
+#include "process/recorded.h"
 #include "spec/disk_spec.h"
 #include "version.h"
 
 namespace {
 
 using namespace block_drbd;
+
+const std::vector<std::string> tool_directories{"/usr/sbin", "/sbin", "/usr/bin", "/bin"};
 
 constexpr int failed = 1;
 constexpr int wrong_usage = 2;
@@ -43,8 +52,7 @@ void tidy_descriptors() {
 /// The node as it really is, and what shall be done on it.
 Result<void> on_node(xenstore::Store& store, record::Records& records, Report& report,
                      int interruption, const std::function<Result<void>(hotplug::Host&)>& action) {
-  const auto processes =
-      process::real_processes({"/usr/sbin", "/sbin", "/usr/bin", "/bin"}, interruption);
+  const auto processes = process::real_processes(tool_directories, interruption);
   const auto drbd = drbd::drbdsetup(*processes, "/proc/drbd");
   const auto devices = device::real_devices("");
   const auto clock = process::steady_clock(interruption);
@@ -112,6 +120,70 @@ Result<void> run_keeper(const std::string& resource, Report& report, int interru
                  [&](hotplug::Host& host) { return hotplug::keep(host, resource); });
 }
 
+/// What was asked for, as disks; a configuration may have several, or none.
+Result<std::vector<diagnose::Target>> targets_of(const std::vector<std::string>& asked,
+                                                 process::Processes& processes) {
+  std::vector<diagnose::Target> targets;
+  for (const std::string& word : asked) {
+    auto found = diagnose::is_configuration(word)
+                     ? diagnose::targets_in_configuration(processes, word)
+                     : diagnose::target_from(word).map([](diagnose::Target&& target) {
+                         return std::vector{std::move(target)};
+                       });
+    if (!found)
+      return failure(found.error());
+    if (found->empty())
+      return failure(word + " has no DRBD disk");
+    std::ranges::move(*found, std::back_inserter(targets));
+  }
+  return targets;
+}
+
+/// What an administrator types. Nothing is made, locked or changed.
+int run_test(const CommandLine& command, int interruption) {
+  const auto real = process::real_processes(tool_directories, interruption);
+  std::vector<process::Run> runs;
+  const auto processes = process::recorded(*real, runs);
+  const auto drbd = drbd::drbdsetup(*processes, "/proc/drbd");
+  const auto devices = device::real_devices("");
+  const auto targets = targets_of(command.asked, *processes);
+  if (!targets) {
+    std::cerr << "block-drbd: " << targets.error().message << '\n';
+    return wrong_usage;
+  }
+  std::set<std::string> names;
+  for (const diagnose::Target& target : *targets)
+    names.insert(target.spec.resource);
+  const diagnose::Facts facts = diagnose::gather({.processes = *processes,
+                                                  .drbd = *drbd,
+                                                  .devices = *devices,
+                                                  .connect = [] { return xenstore::connect(); }},
+                                                 names);
+  const diagnose::Examination examination = diagnose::examine(facts, *targets);
+  switch (command.form) {
+    case Form::Words: {
+      const bool is_terminal = ::isatty(STDOUT_FILENO) == 1;
+      const char* no_colour = std::getenv("NO_COLOR");
+      std::cout << diagnose::in_words(
+          facts, examination,
+          {.in_colour = is_terminal && (no_colour == nullptr || *no_colour == '\0'),
+           .every_verdict = command.every_verdict || !command.asked.empty()});
+      if (command.tells_commands)
+        std::cout << process::in_words(runs);
+      break;
+    }
+    case Form::Json:
+      std::cout << diagnose::in_json(facts, examination);
+      break;
+    case Form::Monitoring: {
+      const auto [exit_code, line] = diagnose::for_monitoring(facts, examination);
+      std::cout << line;
+      return exit_code;
+    }
+  }
+  return examination.is_fine() ? EXIT_SUCCESS : failed;
+}
+
 /// Nothing here throws for a failure that is expected; no memory, and the like, still shall be
 /// told.
 Result<void> run_safely(const CommandLine& command, Report& report, int interruption) {
@@ -142,6 +214,8 @@ int main(int argc, char** argv) {
                                               : std::string("block-drbd ") + version + '\n');
     return EXIT_SUCCESS;
   }
+  if (command->verb == Verb::Test)
+    return run_test(*command, process::catch_signals());
   const auto report = stderr_and_syslog();
   const auto done = run_safely(*command, *report, process::catch_signals());
   if (!done) {

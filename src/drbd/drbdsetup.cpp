@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <functional>
 
+#include "drbd/overview.h"
 #include "file.h"
 #include "spec/disk_spec.h"
 
@@ -85,10 +86,7 @@ class Drbdsetup final : public Drbd {
       const auto proc = text_of(proc_drbd_);
       if (!proc)
         return failure(proc.error());
-      const auto roles = read_minor_roles(*proc);
-      for (Volume& volume : found->volumes)
-        if (const auto role = roles.find(volume.minor); role != roles.end())
-          volume.role = role->second;
+      add_from_proc(*found, *proc);
     }
     return std::move(*found);
   }
@@ -107,7 +105,12 @@ class Drbdsetup final : public Drbd {
     if (output->exit_code != 0)
       return failure("the settings of DRBD resource " + resource +
                      " cannot be read: " + first_line(output->err));
-    return json ? read_show_json(output->out) : read_show_text(output->out);
+    auto shown = json ? read_show_json(output->out) : read_show_text(output->out);
+    if (!shown)
+      return failure(shown.error());
+    if (shown->size() != 1 || shown->front().resource != resource)
+      return failure("DRBD tells no settings of resource " + resource + ": it is not up", ENOENT);
+    return std::move(shown->front());
   }
 
   Result<Answer> promote(const Resource& resource, const Volume& volume, Duration limit) override {

@@ -21,12 +21,12 @@ Result<std::vector<Resource>> read_status_json(std::string_view text);
 /// connections and replications: they stay -1 and Unknown.
 Result<std::vector<Resource>> read_status_text(std::string_view text);
 
-/// `drbdsetup show RES --json [--show-defaults]` (DRBD 9). What is not shown has DRBD's default. No
-/// resource is an error with the code ENOENT (drbdsetup itself does not fail for it on DRBD 9).
-Result<Settings> read_show_json(std::string_view text);
+/// `drbdsetup show [RES] --json [--show-defaults]` (DRBD 9). What is not shown has DRBD's default.
+/// No resource is an empty list (drbdsetup itself does not fail for it on DRBD 9).
+Result<std::vector<Settings>> read_show_json(std::string_view text);
 
-/// `drbdsetup show RES [--show-defaults]` (DRBD 8.4; 9 prints a similar text). As above.
-Result<Settings> read_show_text(std::string_view text);
+/// `drbdsetup show [RES] [--show-defaults]` (DRBD 8.4; 9 prints a similar text). As above.
+Result<std::vector<Settings>> read_show_text(std::string_view text);
 
 /// Whether any `net` section of what `drbdadm dump RES` printed allows two primaries: the
 /// configuration file's word, not what is in force. What is about no or another resource is an
@@ -43,8 +43,14 @@ enum class Generation {
 /// Absent.
 Generation read_generation(std::string_view proc_drbd);
 
+/// The version in that line: "8.4.11"; empty without one.
+std::string read_version(std::string_view proc_drbd);
+
 /// The local role of each minor from /proc/drbd (8.x; 9 prints none). A minor that has neither disk
 /// nor peer is Unconfigured there and has no role.
 std::map<int, Role> read_minor_roles(std::string_view proc_drbd);
+
+/// The time left of each minor's resync, in seconds, from the line `finish: 0:01:30` (8.x).
+std::map<int, int> read_resync_times(std::string_view proc_drbd);
 
 }  // namespace block_drbd::drbd

@@ -1,5 +1,3 @@
-#include <cerrno>
-
 #include "drbd/json.h"
 #include "drbd/net_option.h"
 #include "drbd/readers.h"
@@ -80,15 +78,18 @@ Result<Settings> read_resource(const Json& json) {
 
 }  // namespace
 
-Result<Settings> read_show_json(std::string_view text) {
+Result<std::vector<Settings>> read_show_json(std::string_view text) {
   const auto list = read_list(command, text);
   if (!list)
     return failure(list.error());
-  if (list->empty())
-    return failure("DRBD has no such resource in the kernel: it is not up", ENOENT);
-  if (list->size() > 1)
-    return not_understood(command, "settings of more than one resource");
-  return read_resource(list->front());
+  std::vector<Settings> resources;
+  for (const Json& each : *list) {
+    auto settings = read_resource(each);
+    if (!settings)
+      return failure(std::move(settings.error()));
+    resources.push_back(std::move(*settings));
+  }
+  return resources;
 }
 
 }  // namespace block_drbd::drbd

@@ -18,8 +18,6 @@
 //           net { protocol C; allow-two-primaries no; fencing dont-care; _name "node2"; }
 //       }
 //   }
-#include <cerrno>
-
 #include "drbd/net_option.h"
 #include "drbd/readers.h"
 #include "drbd/text.h"
@@ -37,7 +35,7 @@ int strength(std::string_view fencing) {
 
 class ShowReader {
  public:
-  Result<Settings> read(std::string_view text) {
+  Result<std::vector<Settings>> read(std::string_view text) {
     std::string_view start;  // of the statement that is being read, for the message
     for (skip_blanks_and_comments(text); !text.empty(); skip_blanks_and_comments(text)) {
       if (words_.empty())
@@ -54,10 +52,7 @@ class ShowReader {
     }
     if (!section_.empty() || !words_.empty())
       return broke_off(command);
-    if (settings_.resource.empty())
-      return failure("DRBD has no such resource in the kernel: it is not up", ENOENT);
-    take_over_fencing_of_disks();
-    return std::move(settings_);
+    return std::move(resources_);
   }
 
  private:
@@ -66,13 +61,14 @@ class ShowReader {
       return false;
     section_ += '/';
     section_ += words_.front();
+    if (!section_.starts_with("/resource"))
+      return false;
     if (section_ == "/resource") {
-      const bool first = settings_.resource.empty();
-      settings_.resource = word(1);
-      return first && !settings_.resource.empty();
+      resources_.emplace_back().resource = word(1);
+      return !word(1).empty();
     }
     if (section_ == "/resource/connection")
-      settings_.connections.emplace_back();
+      settings().connections.emplace_back();
     else if (section_ == "/resource/_this_host/volume/disk")
       fencing_of_disks_.emplace_back();
     return true;
@@ -82,6 +78,8 @@ class ShowReader {
     if (!words_.empty() || section_.empty())
       return false;
     section_.resize(section_.find_last_of('/'));
+    if (section_.empty())
+      take_over_fencing_of_disks();
     return true;
   }
 
@@ -104,7 +102,7 @@ class ShowReader {
     else if (peers_end)
       connection().peer_address = address();
     else if (section_ == "/resource/options" && name == "quorum")
-      settings_.quorum = word(1);
+      settings().quorum = word(1);
     else if (section_ == "/resource/_this_host/volume/disk" && name == "fencing")
       fencing_of_disks_.back() = word(1);
     return true;
@@ -113,17 +111,21 @@ class ShowReader {
   /// DRBD 8.4 has the policy with each disk. A resource is fenced no better than its weakest disk.
   void take_over_fencing_of_disks() {
     const auto weakest = std::ranges::min_element(fencing_of_disks_, {}, strength);
-    if (weakest == fencing_of_disks_.end() || weakest->empty())
-      return;
-    settings_.fencing = *weakest;
-    for (ConnectionSettings& each : settings_.connections)
-      each.fencing = *weakest;
+    if (weakest != fencing_of_disks_.end() && !weakest->empty()) {
+      settings().fencing = *weakest;
+      for (ConnectionSettings& each : settings().connections)
+        each.fencing = *weakest;
+    }
+    fencing_of_disks_.clear();
   }
+
+  /// Of the resource that is being read. There is one: nothing is read outside of them.
+  Settings& settings() { return resources_.back(); }
 
   /// The connection that is being read: on DRBD 8.4 there is one, without a section of its own.
   ConnectionSettings& connection() {
-    return settings_.connections.empty() ? settings_.connections.emplace_back()
-                                         : settings_.connections.back();
+    return settings().connections.empty() ? settings().connections.emplace_back()
+                                          : settings().connections.back();
   }
 
   /// "ipv4 10.0.0.1:7790" as drbdsetup takes it: "ipv4:10.0.0.1:7790".
@@ -133,7 +135,7 @@ class ShowReader {
     return index < words_.size() ? words_[index] : std::string_view();
   }
 
-  Settings settings_;
+  std::vector<Settings> resources_;
   std::string section_;  ///< where we are, as "/resource/connection/net"
   std::vector<std::string_view> words_;
   std::vector<std::string> fencing_of_disks_;
@@ -141,7 +143,7 @@ class ShowReader {
 
 }  // namespace
 
-Result<Settings> read_show_text(std::string_view text) {
+Result<std::vector<Settings>> read_show_text(std::string_view text) {
   return ShowReader().read(text);
 }
 

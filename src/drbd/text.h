@@ -70,6 +70,16 @@ inline std::optional<int> number_from(std::string_view text) {
   return number;
 }
 
+/// The same of "28.78".
+inline std::optional<double> decimal_from(std::string_view text) {
+  double number = 0;
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, number);
+  if (text.empty() || error != std::errc() || stop != end)
+    return std::nullopt;
+  return number;
+}
+
 /// The failure of a reader that met `text` in what `command` printed.
 inline tl::unexpected<Error> not_understood(std::string_view command, std::string_view text) {
   return failure("`" + std::string(command) + "` printed what this program does not understand: '" +

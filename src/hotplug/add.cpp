@@ -56,13 +56,6 @@ Turn again_after(Duration pause) {
   return {.done = false, .pause = pause};
 }
 
-std::string list_of_volumes(const drbd::Resource& resource) {
-  std::string list;
-  for (const drbd::Volume& volume : resource.volumes)
-    list += (list.empty() ? "" : ", ") + std::to_string(volume.number);
-  return list.empty() ? "none" : list;
-}
-
 /// "ipv4:10.0.0.2" of "ipv4:10.0.0.2:7789": all resources shared with one node have it in common.
 std::string host_of(const std::string& address) {
   return address.substr(0, address.rfind(':'));
@@ -182,13 +175,9 @@ class Attaching {
       return wait_for(Awaited::Answer, seen.error().message);
     if (!seen)
       return failure(seen.error());
-    const drbd::Volume* volume = requested_volume(seen->resource);
+    const drbd::Volume* volume = policy::requested_volume(seen->resource, volume_);
     if (volume == nullptr || volume->minor < 0)
-      return failure("DRBD resource " + request_.resource +
-                     (volume_ ? " has no volume " + std::to_string(*volume_)
-                              : " does not have just one volume") +
-                     " on this node (it has: " + list_of_volumes(seen->resource) +
-                     "). Write drbd:" + request_.resource + "/VOLUME in the guest's disk line");
+      return failure(policy::no_such_volume(seen->resource, volume_));
     request_.volume = volume->number;
     request_.physical_device = device::physical_device(volume->minor);
     if (auto released = release_abandoned(*seen); !released)
@@ -212,12 +201,6 @@ class Attaching {
         break;
     }
     return promote(*decision, *seen, *volume);
-  }
-
-  const drbd::Volume* requested_volume(const drbd::Resource& resource) const {
-    if (volume_)
-      return resource.volume(*volume_);
-    return resource.volumes.size() == 1 ? &resource.volumes.front() : nullptr;
   }
 
   /// An `add` that was killed, and whose `remove` never came, leaves its claim. One that only waits
@@ -260,12 +243,7 @@ class Attaching {
     if (seen.resource.role == Role::Primary)
       for (const drbd::Volume& volume : seen.resource.volumes)
         for (const std::string& use : host_.devices.host_uses(volume.minor))
-          situation.users.push_back(
-              {.relation = policy::Relation::Host,
-               .physical_device = {},
-               .read_only = false,
-               .guest = {},
-               .description = "/dev/drbd" + std::to_string(volume.minor) + " is " + use});
+          situation.users.push_back(policy::use_by_host(volume.minor, use));
     if (policy::needs_settings(request_.purpose, seen.resource)) {
       auto settings = host_.drbd.settings(request_.resource, budget_.left(status_limit));
       if (!settings)

@@ -49,8 +49,8 @@ class Budget {
 inline constexpr Duration time_limit = std::chrono::seconds(34);
 inline constexpr Duration rollback_reserve = std::chrono::seconds(6);
 
-/// How long one look at DRBD's state may take. On a busy node, on which many guests start at once, a
-/// look that is given up is work that is thrown away, and the next one takes no less.
+/// How long one look at DRBD's state may take. On a busy node, on which many guests start at once,
+/// a look that is given up is work that is thrown away, and the next one takes no less.
 inline constexpr Duration status_limit = std::chrono::seconds(15);
 
 /// Takes the lock of the resource, waiting for it as long as the budget lasts.

@@ -237,6 +237,12 @@ Decision decide_start(const Request& request, const Situation& situation) {
 
 }  // namespace
 
+const drbd::Volume* requested_volume(const Resource& resource, std::optional<int> number) {
+  if (number)
+    return resource.volume(*number);
+  return resource.volumes.size() == 1 ? &resource.volumes.front() : nullptr;
+}
+
 bool needs_settings(Purpose purpose, const Resource& resource) {
   return purpose == Purpose::Start &&
          (!drbd::primary_peers(resource).empty() || !drbd::sees_every_peer(resource));

@@ -68,6 +68,9 @@ inline constexpr Duration patience_for_link = std::chrono::seconds(10);
 /// suspended meanwhile.
 inline constexpr Duration patience_for_data = std::chrono::seconds(10);
 
+/// The volume that a disk spec asks for; without a number, the only one there is.
+const drbd::Volume* requested_volume(const drbd::Resource& resource, std::optional<int> number);
+
 /// Whether `decide` would look at the settings in force.
 bool needs_settings(Purpose purpose, const drbd::Resource& resource);
 

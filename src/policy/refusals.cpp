@@ -58,6 +58,16 @@ std::string quoted(const drbd::Answer& answer) {
 
 }  // namespace
 
+std::string no_such_volume(const drbd::Resource& resource, std::optional<int> number) {
+  std::string list;
+  for (const drbd::Volume& volume : resource.volumes)
+    list += (list.empty() ? "" : ", ") + std::to_string(volume.number);
+  return "DRBD resource " + resource.name +
+         (number ? " has no volume " + std::to_string(*number) : " does not have just one volume") +
+         " on this node (it has: " + (list.empty() ? "none" : list) +
+         "). Write drbd:" + resource.name + "/VOLUME in the guest's disk line";
+}
+
 bool promotion_may_pass(const drbd::Answer& answer) {
   return is_one_of(
       answer,

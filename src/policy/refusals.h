@@ -1,11 +1,16 @@
 // What DRBD's refusals mean, and what is to be done about them.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "drbd/answer.h"
+#include "drbd/state.h"
 
 namespace block_drbd::policy {
+
+/// The disk spec asks for a volume that the resource does not have, or does not say which.
+std::string no_such_volume(const drbd::Resource& resource, std::optional<int> number);
 
 /// A promotion that was refused for a reason that passes by itself within seconds.
 bool promotion_may_pass(const drbd::Answer& answer);

@@ -28,11 +28,11 @@ Relation relation_between(const xenstore::Domain& user, const xenstore::Domain& 
 
 std::vector<Attachment> attachments_in_use(const std::vector<Attachment>& attachments,
                                            const std::vector<record::Claim>& claims,
-                                           const xenstore::BackendPath& own) {
+                                           const std::optional<xenstore::BackendPath>& own) {
   std::vector<Attachment> in_use;
   std::copy_if(attachments.begin(), attachments.end(), std::back_inserter(in_use),
                [&](const Attachment& attachment) {
-                 return !(attachment.backend.path == own) &&
+                 return attachment.backend.path != own &&
                         !is_released(attachment.backend.path, claims) && attachment.domain.exists;
                });
   return in_use;
@@ -44,6 +44,14 @@ User user_for(const Attachment& attachment, const xenstore::Domain& asking) {
           .read_only = access_from(attachment.backend.mode) == Access::ReadOnly,
           .guest = attachment.domain.name,
           .description = describe(attachment)};
+}
+
+User use_by_host(int minor, const std::string& use) {
+  return {.relation = Relation::Host,
+          .physical_device = {},
+          .read_only = false,
+          .guest = {},
+          .description = "/dev/drbd" + std::to_string(minor) + " is " + use};
 }
 
 std::string describe(const Attachment& attachment) {

@@ -1,6 +1,7 @@
 // Who uses a resource on this node, and in which relation to the one that asks.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,15 +32,19 @@ struct User {
   std::string description;  ///< "guest web01 (domain 7) as xvda"
 };
 
-/// The attachments that count: not the one at `own`, not those whose claim says released (the disks
-/// of one guest are removed in parallel and must not keep the role for each other), not those whose
-/// domain is gone. That the kernel still has such a device open shows when the role is to change.
+/// The attachments that count: not the one at `own`, of whoever asks for itself, not those whose
+/// claim says released (the disks of one guest are removed in parallel and must not keep the role
+/// for each other), not those whose domain is gone. That the kernel still has such a device open
+/// shows when the role is to change.
 std::vector<Attachment> attachments_in_use(const std::vector<Attachment>& attachments,
                                            const std::vector<record::Claim>& claims,
-                                           const xenstore::BackendPath& own);
+                                           const std::optional<xenstore::BackendPath>& own);
 
 /// How an attachment stands to the domain that asks.
 User user_for(const Attachment& attachment, const xenstore::Domain& asking);
+
+/// A use by this host itself, in words such as "mounted on /srv".
+User use_by_host(int minor, const std::string& use);
 
 /// "guest web01 (domain 7) as xvda", for messages.
 std::string describe(const Attachment& attachment);

@@ -35,7 +35,7 @@ namespace asio = boost::asio;
 namespace v2 = boost::process::v2;
 using boost::system::error_code;
 
-constexpr std::size_t most_output = std::size_t{1} << 20;
+constexpr std::size_t most_output = std::size_t{8} << 20;
 /// How long a killed tool may take to die before it counts as stuck in the kernel.
 constexpr Duration dying{500};
 

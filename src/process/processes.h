@@ -35,7 +35,8 @@ class Processes {
   virtual ~Processes() = default;
 
   /// Runs the tool `argv[0]`, found in the system's directories for tools, and waits for its end,
-  /// at most `limit`. What it printed beyond one MiB is an error: no tool of DRBD says that much.
+  /// at most `limit`. What it printed beyond 8 MiB is an error: DRBD says no more of thousands of
+  /// resources.
   /// A tool that does not end in time is killed; the error (code ETIMEDOUT) says whether it could
   /// be: one that sleeps uninterruptibly in the kernel cannot, and may still do its work later.
   virtual Result<Output> run(const std::vector<std::string>& argv, Duration limit) = 0;

@@ -13,16 +13,11 @@
 
 #include "fd.h"
 #include "file.h"
+#include "record/names.h"
 
 namespace block_drbd::record {
 
 namespace {
-
-// A file's suffix says what it is. Names of resources have dots, but each suffix comes last.
-constexpr std::string_view suffix = ".claim";
-constexpr std::string_view window_suffix = ".window";
-constexpr std::string_view held_suffix = ".held";
-constexpr std::string_view outage_suffix = ".outage";
 
 tl::unexpected<Error> cannot(const std::string& doing, const std::string& path) {
   const int code = errno;
@@ -58,7 +53,7 @@ std::string beginning_of_name(const xenstore::BackendPath& backend) {
 }
 
 std::string end_of_name(const std::string& resource) {
-  return '@' + resource + std::string(suffix);
+  return '@' + resource + std::string(claim_suffix);
 }
 
 std::string file_name(const Claim& claim) {
@@ -125,7 +120,7 @@ class RunDirectory final : public Records {
 
   Result<std::vector<Claim>> claims_of(const xenstore::BackendPath& backend) override {
     return claims([beginning = beginning_of_name(backend)](const std::string& name) {
-      return name.starts_with(beginning) && name.ends_with(suffix);
+      return name.starts_with(beginning) && name.ends_with(claim_suffix);
     });
   }
 
@@ -164,11 +159,11 @@ class RunDirectory final : public Records {
   }
 
   Result<std::unique_ptr<Lock>> try_lock_keeper(const std::string& resource) override {
-    return try_lock_file(resource + ".keeper");
+    return try_lock_file(named(resource, keeper_suffix));
   }
 
   Result<std::unique_ptr<Lock>> try_lock(const std::string& resource) override {
-    return try_lock_file(resource + ".lock");
+    return try_lock_file(named(resource, lock_suffix));
   }
 
   Result<std::unique_ptr<Lock>> try_lock_xen_block() override {

@@ -1,8 +1,11 @@
 #include "xenstore/backend.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <charconv>
+#include <cstdio>
+#include <functional>
 
 #include "spec/disk_spec.h"
 
@@ -107,8 +110,10 @@ Result<std::optional<Backend>> read_backend(Store& store, const BackendPath& pat
   return backend;
 }
 
-Result<std::vector<Backend>> backends_attached_to(Store& store,
-                                                  const std::set<std::string>& physical_devices) {
+namespace {
+
+Result<std::vector<Backend>> attached_backends(
+    Store& store, const std::function<bool(const std::string& physical_device)>& wanted) {
   const std::string type = "vbd";
   const std::string directory = "backend/" + type + '/';
   std::vector<Backend> attached;
@@ -129,7 +134,7 @@ Result<std::vector<Backend>> backends_attached_to(Store& store,
       const auto physical = read_or_empty(store, path / "physical-device");
       if (!physical)
         return failure(physical.error());
-      if (!physical_devices.contains(*physical))
+      if (!wanted(*physical))
         continue;
       auto backend = read_backend(store, path);
       if (!backend)
@@ -139,6 +144,23 @@ Result<std::vector<Backend>> backends_attached_to(Store& store,
     }
   }
   return attached;
+}
+
+}  // namespace
+
+Result<std::vector<Backend>> backends_attached_to(Store& store,
+                                                  const std::set<std::string>& physical_devices) {
+  return attached_backends(store, [&](const std::string& physical_device) {
+    return physical_devices.contains(physical_device);
+  });
+}
+
+Result<std::vector<Backend>> backends_on_major(Store& store, unsigned major) {
+  std::array<char, 16> beginning{};
+  std::snprintf(beginning.data(), beginning.size(), "%x:", major);
+  return attached_backends(store, [&](const std::string& physical_device) {
+    return physical_device.starts_with(beginning.data());
+  });
 }
 
 Result<Domain> read_domain(Store& store, DomId id) {

@@ -56,6 +56,9 @@ Result<std::optional<Backend>> read_backend(Store& store, const BackendPath& pat
 Result<std::vector<Backend>> backends_attached_to(Store& store,
                                                   const std::set<std::string>& physical_devices);
 
+/// The backends of this domain that are attached to any device of this major number.
+Result<std::vector<Backend>> backends_on_major(Store& store, unsigned major);
+
 /// A domain, as the toolstack describes it in places that the domain itself cannot write.
 struct Domain {
   DomId id = 0;

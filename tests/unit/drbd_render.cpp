@@ -1,5 +1,6 @@
 #include "drbd_render.h"
 
+#include <cerrno>
 #include <sstream>
 #include <stdexcept>
 
@@ -99,6 +100,14 @@ std::string render_dump(const Result<bool>& two_primaries) {
   });
 }
 
+Result<Settings> the_only(Result<std::vector<Settings>> shown) {
+  if (!shown)
+    return failure(shown.error());
+  if (shown->size() != 1)
+    return failure("settings of other than one resource", shown->empty() ? ENOENT : 0);
+  return std::move(shown->front());
+}
+
 std::string render(const Answer& answer) {
   std::ostringstream text;
   text << "exit " << answer.exit_code;
@@ -130,9 +139,9 @@ std::string read_and_render(const Capture& capture, const std::string& text) {
     case Reader::StatusJson:
       return render(read_status_json(text));
     case Reader::ShowText:
-      return render(read_show_text(text));
+      return render(the_only(read_show_text(text)));
     case Reader::ShowJson:
-      return render(read_show_json(text));
+      return render(the_only(read_show_json(text)));
     case Reader::Dump:
       return render_dump(
           read_dump(text, capture.command.substr(capture.command.find_last_of(' ') + 1)));

@@ -12,6 +12,8 @@ namespace block_drbd::test {
 std::string render(const drbd::Resource& resource);
 std::string render(const Result<std::vector<drbd::Resource>>& resources);
 std::string render(const Result<drbd::Settings>& settings);
+/// Of one resource; ENOENT when there are none.
+Result<drbd::Settings> the_only(Result<std::vector<drbd::Settings>> shown);
 std::string render(const drbd::Answer& answer);
 
 /// /proc/drbd, read by both of its readers.

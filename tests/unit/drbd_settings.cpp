@@ -24,13 +24,21 @@ std::string with(std::string text, const std::string& from, const std::string& t
   return text.replace(text.find(from), from.size(), to);
 }
 
+Result<Settings> show_text(const std::string& text) {
+  return test::the_only(read_show_text(text));
+}
+
+Result<Settings> show_json(const std::string& text) {
+  return test::the_only(read_show_json(text));
+}
+
 const std::string defaults84 =
     "drbd84/S01-both-secondary-uptodate/drbdsetup-show-defaults-r1.alpha.txt";
 
 }  // namespace
 
 TEST_CASE("8.4: the addresses are what drbdsetup net-options takes", "[drbd][settings]") {
-  const auto settings = read_show_text(
+  const auto settings = show_text(
       read_file("drbd84/S01-both-secondary-uptodate/drbdsetup-show-defaults-r0.alpha.txt"));
   REQUIRE(settings);
   CHECK(settings->resource == "r0");
@@ -43,10 +51,10 @@ TEST_CASE("8.4: the addresses are what drbdsetup net-options takes", "[drbd][set
 
 TEST_CASE("IPv6 addresses keep their brackets", "[drbd][settings]") {
   const auto text =
-      read_show_text("resource r0 { net { } _this_host { address ipv6 [fe80::1%eth0]:7790; } }");
+      show_text("resource r0 { net { } _this_host { address ipv6 [fe80::1%eth0]:7790; } }");
   REQUIRE(text);
   CHECK(text->connections[0].local_address == "ipv6:[fe80::1%eth0]:7790");
-  const auto json = read_show_json(
+  const auto json = show_json(
       R"([{"resource": "r0", "connections": [{"paths": [{
            "this_host": {"address": "fe80::1%eth0", "port": 7000, "family": "ipv6"},
            "remote_host": {"address": "10.9.0.2", "port": 7000, "family": "ipv4"}}]}]}])");
@@ -56,8 +64,8 @@ TEST_CASE("IPv6 addresses keep their brackets", "[drbd][settings]") {
 }
 
 TEST_CASE("8.4: the window is seen open", "[drbd][settings]") {
-  const auto settings = read_show_text(with(
-      read_file(defaults84), "allow-two-primaries\tno; # default", "allow-two-primaries\tyes;"));
+  const auto settings = show_text(with(read_file(defaults84), "allow-two-primaries\tno; # default",
+                                       "allow-two-primaries\tyes;"));
   REQUIRE(settings);
   CHECK(test::two_primaries_anywhere(*settings));
 }
@@ -65,32 +73,31 @@ TEST_CASE("8.4: the window is seen open", "[drbd][settings]") {
 TEST_CASE("8.4: a resource is fenced no better than its weakest disk", "[drbd][settings]") {
   const std::string shown = read_file(defaults84);
   const std::string none = "fencing         \tdont-care; # default";
-  const auto one = read_show_text(with(shown, none, "fencing resource-and-stonith;"));
+  const auto one = show_text(with(shown, none, "fencing resource-and-stonith;"));
   REQUIRE(one);
   CHECK(one->fencing == "dont-care");
   CHECK(one->connections[0].fencing == "dont-care");
 
-  const auto both = read_show_text(
+  const auto both = show_text(
       with(with(shown, none, "fencing resource-and-stonith;"), none, "fencing resource-only;"));
   REQUIRE(both);
   CHECK(both->fencing == "resource-only");
   CHECK(both->connections[0].fencing == "resource-only");
 
   // Without --show-defaults a disk that says nothing is not fenced.
-  CHECK(read_show_text("resource r0 { _this_host { volume 0 { disk { fencing resource-only; } } "
-                       "volume 1 { disk { } } } }")
+  CHECK(show_text("resource r0 { _this_host { volume 0 { disk { fencing resource-only; } } "
+                  "volume 1 { disk { } } } }")
             ->fencing == "dont-care");
 }
 
 TEST_CASE("8.4: StandAlone there is no connection, but the fencing is known", "[drbd][settings]") {
-  const auto captured =
-      read_show_text(read_file("drbd84/S09-diskless/24-drbdsetup_show_r0.bravo.txt"));
+  const auto captured = show_text(read_file("drbd84/S09-diskless/24-drbdsetup_show_r0.bravo.txt"));
   REQUIRE(captured);
   CHECK(captured->resource == "r0");
   CHECK(captured->connections.empty());
   CHECK_FALSE(test::two_primaries_anywhere(*captured));
 
-  const auto fenced = read_show_text(
+  const auto fenced = show_text(
       "resource r0 { options { } _this_host { volume 0 { disk { fencing resource-only; } } } }");
   REQUIRE(fenced);
   CHECK(fenced->connections.empty());
@@ -98,9 +105,8 @@ TEST_CASE("8.4: StandAlone there is no connection, but the fencing is known", "[
 }
 
 TEST_CASE("9: the window is seen open, in both forms", "[drbd][settings]") {
-  for (const auto& settings :
-       {read_show_json(read_file("drbd9/dual-window.02-show-node2.txt")),
-        read_show_text(read_file("drbd9/dual-window.02b-show-text-node2.txt"))}) {
+  for (const auto& settings : {show_json(read_file("drbd9/dual-window.02-show-node2.txt")),
+                               show_text(read_file("drbd9/dual-window.02b-show-text-node2.txt"))}) {
     REQUIRE(settings);
     REQUIRE(settings->connections.size() == 1);
     CHECK(settings->connections[0].peer == "node1");
@@ -112,7 +118,7 @@ TEST_CASE("9: the window is seen open, in both forms", "[drbd][settings]") {
 
 TEST_CASE("9: each of three nodes has its own connection", "[drbd][settings]") {
   const std::string shown = read_file("drbd9/three-nodes-all-connected-primary-here.show-json.txt");
-  const auto settings = read_show_json(
+  const auto settings = show_json(
       with(shown, R"("_name": "node3")", R"("_name": "node3", "allow-two-primaries": true)"));
   REQUIRE(settings);
   REQUIRE(settings->connections.size() == 2);
@@ -128,11 +134,10 @@ TEST_CASE("9: quorum, fencing and protocol, in both forms", "[drbd][settings]") 
   const std::string json = read_file("drbd9/primary-here.show-json-defaults.txt");
   const std::string text = read_file("drbd9/primary-here.show-text-defaults.txt");
   for (const auto& settings :
-       {read_show_json(
-            with(with(with(json, R"("quorum": "off")", R"("quorum": "majority")"),
-                      R"("fencing": "dont-care")", R"("fencing": "resource-and-stonith")"),
-                 R"("protocol": "C")", R"("protocol": "A")")),
-        read_show_text(
+       {show_json(with(with(with(json, R"("quorum": "off")", R"("quorum": "majority")"),
+                            R"("fencing": "dont-care")", R"("fencing": "resource-and-stonith")"),
+                       R"("protocol": "C")", R"("protocol": "A")")),
+        show_text(
             with(with(with(text, "quorum          \toff; # default", "quorum majority;"),
                       "fencing         \tdont-care; # default", "fencing resource-and-stonith;"),
                  "protocol        \tC; # default", "protocol A;"))}) {
@@ -142,20 +147,32 @@ TEST_CASE("9: quorum, fencing and protocol, in both forms", "[drbd][settings]") 
     CHECK(settings->connections[0].protocol == 'A');
     CHECK(settings->fencing == "dont-care");
   }
-  CHECK(read_show_json(R"([{"resource": "r0", "options": {"quorum": 2}}])")->quorum == "2");
+  CHECK(show_json(R"([{"resource": "r0", "options": {"quorum": 2}}])")->quorum == "2");
 }
 
 TEST_CASE("a resource that is not up has no settings", "[drbd][settings]") {
   for (const auto& settings :
-       {read_show_json(read_file("drbd9/not-up.show-json.txt")),
-        read_show_text(read_file("drbd84/S10-unknown-and-down/26-drbdsetup_show_r2.alpha.txt"))}) {
+       {show_json(read_file("drbd9/not-up.show-json.txt")),
+        show_text(read_file("drbd84/S10-unknown-and-down/26-drbdsetup_show_r2.alpha.txt"))}) {
     REQUIRE_FALSE(settings);
     CHECK(settings.error().code == ENOENT);
   }
 }
 
+TEST_CASE("the settings of all resources", "[drbd][settings]") {
+  const std::string other = "resource r1 { net { allow-two-primaries yes; } }";
+  const auto text = read_show_text(read_file(defaults84) + other);
+  REQUIRE(text);
+  REQUIRE(text->size() == 2);
+  CHECK_FALSE(test::two_primaries_anywhere(text->front()));
+  CHECK(text->back().resource == "r1");
+  CHECK(test::two_primaries_anywhere(text->back()));
+  CHECK(text->back().fencing == "dont-care");
+  CHECK(read_show_json(R"([{"resource": "r0"}, {"resource": "r1"}])")->size() == 2);
+}
+
 TEST_CASE("comments and quotes", "[drbd][settings]") {
-  const auto settings = read_show_text(
+  const auto settings = show_text(
       "# a comment; with { all } \"signs\"\n"
       "resource \"a#b;c\" { # This resource is in drbd-8.4 compatibility mode!\n"
       "options{quorum all;}}\n# the end");
@@ -171,23 +188,23 @@ TEST_CASE("the errors of the settings readers", "[drbd][settings]") {
     return result.error().message;
   };
   // A setting that is not understood must not be taken for "no".
-  CHECK(message(read_show_text("resource r0 { net { allow-two-primaries maybe; } }")) ==
+  CHECK(message(show_text("resource r0 { net { allow-two-primaries maybe; } }")) ==
         "`drbdsetup show` printed what this program does not understand: "
         "'allow-two-primaries maybe; } }'");
-  CHECK(message(read_show_json(
+  CHECK(message(show_json(
             R"([{"resource": "r0", "connections": [{"net": {"allow-two-primaries": 7}}]}])")) ==
         "`drbdsetup show --json` printed what this program does not understand: "
         "'allow-two-primaries: 7'");
-  CHECK(message(read_show_text("resource r0 { net { protocol D; } }")) ==
+  CHECK(message(show_text("resource r0 { net { protocol D; } }")) ==
         "`drbdsetup show` printed what this program does not understand: 'protocol D; } }'");
-  CHECK(message(read_show_text("resource r0 { net {")) ==
+  CHECK(message(show_text("resource r0 { net {")) ==
         "what `drbdsetup show` printed breaks off in the middle");
   for (const char* text : {"}", ";", "{", "resource { }", "resource r0 { ; }", "resource r0 { a }",
                            "resource r0 { } }", "resource r0 { } resource r1 { }",
                            "resource r0 { _this_host { volume 0 { disk/x { } fencing y; } } }",
                            "resource r0 { connection { _peer_node_id x; } }"})
-    CHECK_FALSE(read_show_text(text));
+    CHECK_FALSE(show_text(text));
   for (const char* text : {"7", "[7]", "{}", "[{}, {}]", R"([{"connections": 7}])",
                            R"([{"connections": [{"net": 7}]}])"})
-    CHECK_FALSE(read_show_json(text));
+    CHECK_FALSE(show_json(text));
 }

@@ -147,7 +147,7 @@ TEST_CASE("output is taken as it is, and to its end", "[process]") {
 TEST_CASE("a tool that says too much is stopped", "[process]") {
   const Tools tools;
   for (const char* script :
-       {"head -c 10000000 /dev/zero", "exec yes", "exec yes >&2", "head -c 1048577 /dev/zero"}) {
+       {"head -c 90000000 /dev/zero", "exec yes", "exec yes >&2", "head -c 8388609 /dev/zero"}) {
     INFO(script);
     tools.tool("tool", script);
     const auto output = tools.run({"tool"});
@@ -156,10 +156,10 @@ TEST_CASE("a tool that says too much is stopped", "[process]") {
     CHECK(says(output.error(), "`tool`"));
     CHECK(all_reaped());
   }
-  tools.tool("tool", "head -c 1048576 /dev/zero");
+  tools.tool("tool", "head -c 8388608 /dev/zero");
   const auto output = tools.run({"tool"});
   REQUIRE(output);
-  CHECK(output->out.size() == 1'048'576);
+  CHECK(output->out.size() == 8'388'608);
 }
 
 TEST_CASE("what a tool said last counts, too", "[process]") {

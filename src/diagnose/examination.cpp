@@ -1,0 +1,69 @@
+#include "diagnose/examination.h"
+
+#include <algorithm>
+#include <set>
+
+#include "policy/decide.h"
+
+namespace block_drbd::diagnose {
+
+namespace {
+
+Disk look_at(const Facts& facts, Target target) {
+  Disk disk{.target = std::move(target),
+            .resource = nullptr,
+            .volume = nullptr,
+            .user = {},
+            .verdicts = {}};
+  disk.resource = facts.drbd.resource(disk.target.spec.resource);
+  if (disk.resource != nullptr)
+    disk.volume = policy::requested_volume(*disk.resource, disk.target.spec.volume);
+  if (disk.volume != nullptr)
+    if (const auto users = users_of(facts, *disk.resource);
+        const policy::Attachment* user = user_of(users, *disk.volume))
+      disk.user = *user;
+  disk.verdicts = judge(facts, disk.target);
+  return disk;
+}
+
+}  // namespace
+
+bool Examination::has_problem() const {
+  return std::ranges::any_of(findings, &Finding::is_problem);
+}
+
+bool Examination::is_fine() const {
+  return !has_problem() &&
+         std::ranges::all_of(disks, [](const Disk& disk) { return disk.verdicts.is_fine(); });
+}
+
+Examination examine(const Facts& facts, const std::vector<Target>& asked) {
+  Examination examination;
+  examination.findings = findings_on_node(facts);
+  std::set<std::string> named;
+  for (const Target& target : asked) {
+    examination.disks.push_back(look_at(facts, target));
+    named.insert(target.spec.resource);
+  }
+  for (const drbd::Resource& resource : facts.drbd.resources) {
+    if (!asked.empty() && !named.contains(resource.name))
+      continue;
+    for (Finding& each : findings_on(facts, resource))
+      examination.findings.push_back(std::move(each));
+    if (!asked.empty())
+      continue;
+    for (const drbd::Volume& volume : resource.volumes)
+      examination.disks.push_back(
+          look_at(facts, {.spec = {.resource = resource.name, .volume = volume.number},
+                          .access = policy::Access::ReadWrite,
+                          .guest = {},
+                          .vdev = {}}));
+  }
+  if (asked.empty() && facts.configured)
+    std::ranges::copy_if(
+        *facts.configured, std::back_inserter(examination.not_up),
+        [&](const std::string& name) { return facts.drbd.resource(name) == nullptr; });
+  return examination;
+}
+
+}  // namespace block_drbd::diagnose

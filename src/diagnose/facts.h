@@ -1,0 +1,66 @@
+// What is known about this node when somebody asks whether its guests' disks would work.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "drbd/kernel_log.h"
+#include "drbd/overview.h"
+#include "policy/users.h"
+#include "record/inventory.h"
+
+namespace block_drbd::diagnose {
+
+/// What stands at /etc/xen/scripts/block-drbd.
+enum class Script { Unseen, Missing, Ours, Other };
+
+struct Facts {
+  std::string node;  ///< its name
+  bool is_root = true;
+
+  drbd::Overview drbd;
+  std::string drbd_trouble;  ///< why `drbd` is empty or cannot be trusted; else empty
+  /// The resources that are configured, up or not; nothing when drbdadm did not tell, for the
+  /// reason in `configuration_trouble`.
+  std::optional<std::vector<std::string>> configured;
+  std::string configuration_trouble;
+  /// Whether two primaries are configured, of the resources on which they are allowed now.
+  std::map<std::string, bool> two_primaries_configured;
+
+  /// The backends in xenstore that have a DRBD device, and their domains.
+  std::vector<policy::Attachment> attachments;
+  std::string xenstore_trouble;
+
+  record::Inventory records;
+  std::string records_trouble;
+
+  Script script = Script::Unseen;
+
+  /// By minor, of those that are Primary here: what this host itself does with the device, and,
+  /// where no guest has it either, the processes that hold it open.
+  std::map<int, std::vector<std::string>> host_uses;
+  std::map<int, std::vector<std::string>> openers;
+
+  /// Read when a resource is StandAlone.
+  std::string kernel_log;
+  std::string kernel_log_trouble;
+
+  /// For resources that were asked for and are not up: what is the matter and what to do.
+  std::map<std::string, std::string> why_not_up;
+};
+
+/// The attachments of living domains to the resource, those that are being released aside.
+std::vector<policy::Attachment> users_of(const Facts& facts, const drbd::Resource& resource);
+
+/// The attachment to this very volume, if it has one.
+const policy::Attachment* user_of(const std::vector<policy::Attachment>& users,
+                                  const drbd::Volume& volume);
+
+/// The role of one volume: on DRBD 8.4 each has its own.
+inline drbd::Role role_of(const drbd::Resource& resource, const drbd::Volume& volume) {
+  return volume.role.value_or(resource.role);
+}
+
+}  // namespace block_drbd::diagnose

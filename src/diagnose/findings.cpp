@@ -1,0 +1,429 @@
+#include "diagnose/findings.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "device/devices.h"
+#include "policy/decide.h"
+#include "spec/disk_spec.h"
+
+namespace block_drbd::diagnose {
+
+using drbd::Connection;
+using drbd::Disk;
+using drbd::Replication;
+using drbd::Resource;
+using drbd::Role;
+using drbd::Volume;
+
+namespace {
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string list;
+  for (const std::string& word : words)
+    list += (list.empty() ? "" : ", ") + word;
+  return list;
+}
+
+bool is_syncing(Replication replication) {
+  switch (replication) {
+    case Replication::SyncSource:
+    case Replication::SyncTarget:
+    case Replication::PausedSyncS:
+    case Replication::PausedSyncT:
+      return true;
+    default:
+      return false;
+  }
+}
+
+std::string time_left(int seconds) {
+  const int minutes = seconds / 60;
+  if (minutes >= 60)
+    return std::to_string(minutes / 60) + " h " + std::to_string(minutes % 60) + " min";
+  return minutes > 0 ? std::to_string(minutes) + " min" : std::to_string(seconds) + " s";
+}
+
+/// One resource; each function is one kind of finding.
+class Looker {
+ public:
+  Looker(const Facts& facts, const Resource& resource)
+      : facts_(facts), resource_(resource), users_(users_of(facts, resource)) {
+    if (const drbd::Settings* settings = facts.drbd.settings_of(resource.name))
+      settings_ = *settings;
+  }
+
+  std::vector<Finding> look() && {
+    half_promoted();
+    idle_primary();
+    two_primaries();
+    connections();
+    disks();
+    resync();
+    suspended();
+    claims();
+    processes();
+    return std::move(found_);
+  }
+
+ private:
+  void problem(const char* id, std::string text, std::string advice) {
+    found_.push_back({id, true, resource_.name, std::move(text), std::move(advice)});
+  }
+
+  void notice(const char* id, std::string text, std::string advice) {
+    found_.push_back({id, false, resource_.name, std::move(text), std::move(advice)});
+  }
+
+  const std::string& name() const { return resource_.name; }
+
+  std::string volume_name(const Volume& volume) const {
+    return resource_.volumes.size() == 1 ? name() : name() + '/' + std::to_string(volume.number);
+  }
+
+  bool is_at_work() const {
+    return facts_.records.locks.contains(name()) || facts_.records.keepers.contains(name());
+  }
+
+  bool is_idle_primary(const Volume& volume) const {
+    return role_of(resource_, volume) == Role::Primary && user_of(users_, volume) == nullptr &&
+           !facts_.host_uses.contains(volume.minor);
+  }
+
+  /// DRBD 8.4 has a role for each volume. One that a guest has is Primary, and its neighbours need
+  /// not be; without a guest they should be alike.
+  void half_promoted() {
+    const auto is_primary = [&](const Volume& volume) {
+      return role_of(resource_, volume) == Role::Primary;
+    };
+    if (!users_.empty() || is_at_work() || std::ranges::all_of(resource_.volumes, is_primary) ||
+        std::ranges::none_of(resource_.volumes, is_primary))
+      return;
+    std::string primary, secondary;
+    for (const Volume& volume : resource_.volumes)
+      (is_primary(volume) ? primary : secondary) += ' ' + std::to_string(volume.number);
+    problem("half-promoted",
+            name() + " is half Primary on this node: volume" + primary + " is, volume" + secondary +
+                " is not, and no guest here has any of them",
+            "drbdadm secondary " + name());
+  }
+
+  void idle_primary() {
+    const auto idle = [&](const Volume& volume) { return is_idle_primary(volume); };
+    const auto first = std::ranges::find_if(resource_.volumes, idle);
+    if (first == resource_.volumes.end() || is_at_work() || xenstore_is_unseen() ||
+        has("half-promoted"))
+      return;
+    std::vector<std::string> openers;
+    for (const Volume& volume : resource_.volumes)
+      if (const auto found = facts_.openers.find(volume.minor); found != facts_.openers.end())
+        openers.insert(openers.end(), found->second.begin(), found->second.end());
+    const std::string what =
+        volume_name(*first) + " is Primary on this node, and no guest here has it";
+    if (!openers.empty()) {
+      problem("held-open",
+              what + ". It is held open by " + joined(openers) +
+                  ": as long as it is, the role cannot be given back",
+              "end that, then: drbdadm secondary " + name());
+      return;
+    }
+    problem("idle-primary",
+            what + " (" + who_promoted() + "). A guest can start here, but on no other node",
+            "drbdadm secondary " + name());
+  }
+
+  std::string who_promoted() const {
+    for (const record::Claim& claim : facts_.records.claims)
+      if (claim.resource == name() && !claim.leave_role)
+        return "it was made so for " +
+               (claim.domain.empty() ? "a guest" : "guest " + printable(claim.domain)) +
+               ", domain " + std::to_string(claim.backend.frontend()) + ", which has ended";
+    return facts_.records_trouble.empty() ? "a person made it so, or a service of this host"
+                                          : "who made it so cannot be seen";
+  }
+
+  bool is_primary_on_both() const {
+    return resource_.role == Role::Primary && !drbd::primary_peers(resource_).empty();
+  }
+
+  void two_primaries() {
+    const bool allowed =
+        std::ranges::any_of(settings_.connections, &drbd::ConnectionSettings::two_primaries);
+    const auto configured = facts_.two_primaries_configured.find(name());
+    const bool is_configured =
+        configured != facts_.two_primaries_configured.end() && configured->second;
+    const bool has_keeper = facts_.records.keepers.contains(name());
+    if (is_primary_on_both() && !has_keeper)
+      problem("both-primary",
+              name() +
+                  " is Primary on this node and on another one, and no migration is under way "
+                  "here: two guests may be writing to it",
+              "look with `xl list` on both nodes, and at the keeper's messages: journalctl -t "
+              "block-drbd");
+    if (!allowed || has_keeper)
+      return;
+    if (is_configured)
+      notice("two-primaries-configured",
+             name() +
+                 " is configured for two Primaries for ever (allow-two-primaries yes): DRBD "
+                 "does not keep two nodes from being Primary. Live migration does not need it",
+             "set `allow-two-primaries no;` on both nodes, then on both: drbdadm adjust " + name());
+    else if (configured == facts_.two_primaries_configured.end())
+      notice("two-primaries-allowed",
+             name() +
+                 " may be Primary on two nodes now; whether it is configured so cannot be "
+                 "told: drbdadm does not answer",
+             "");
+    else
+      problem(
+          "window-open",
+          name() +
+              " may be Primary on two nodes, though it is not configured so: a migration "
+              "left that behind, and nothing here is at work to end it",
+          "/etc/xen/scripts/block-drbd keep " + name() + "    (or: drbdadm adjust " + name() + ')');
+  }
+
+  void connections() {
+    if (resource_.peers.empty())
+      stand_alone("the other node");
+    for (const drbd::Peer& peer : resource_.peers) {
+      if (peer.connection == Connection::StandAlone)
+        stand_alone(policy::name_of(peer, settings_));
+      else if (!drbd::is_settled(peer))
+        problem("not-connected",
+                name() + " is not connected to " + policy::name_of(peer, settings_) + " (" +
+                    std::string(to_string(peer.connection)) +
+                    "): nothing is replicated, and nobody here knows whether a guest runs there",
+                "look whether that node and the network between are up");
+    }
+  }
+
+  void stand_alone(const std::string& peer) {
+    const std::string what = name() + " has given up the connection to " + peer + " (StandAlone)";
+    switch (drbd::why_parted(facts_.kernel_log, resource_)) {
+      case drbd::Parted::SplitBrain:
+        problem("split-brain",
+                what +
+                    ": split brain. Both nodes have changed the data without each other, and the "
+                    "changes of one of them will be lost",
+                "decide whose data shall stay. On the other node: drbdadm secondary " + name() +
+                    "; drbdadm connect --discard-my-data " + name() +
+                    ". On the one that keeps its data: drbdadm connect " + name());
+        return;
+      case drbd::Parted::TwoPrimaries:
+        problem("settings-differ",
+                what +
+                    ": the nodes differ in allow-two-primaries, as after a loss of power during a "
+                    "migration. No data is lost; replication stands still",
+                "drbdadm adjust " + name() +
+                    "    on both nodes, first on the one that did not lose power");
+        return;
+      case drbd::Parted::UnrelatedData:
+        problem("unrelated-data",
+                what + ": the disks of the two nodes never were copies of each other",
+                "see drbdadm(8), create-md and invalidate");
+        return;
+      case drbd::Parted::Unknown:
+        break;
+    }
+    problem("standalone",
+            what + ". The kernel log here does not say why" +
+                (facts_.kernel_log_trouble.empty() ? "" : " (" + facts_.kernel_log_trouble + ')') +
+                ": a person disconnected it, or the reason is in the other node's log",
+            "drbdadm adjust " + name() +
+                "    on both nodes; if it is StandAlone again, look at "
+                "`dmesg | grep drbd` on both");
+  }
+
+  void disks() {
+    for (const Volume& volume : resource_.volumes) {
+      if (volume.disk == Disk::UpToDate || is_target_of_resync(volume.number))
+        continue;
+      const std::string what =
+          volume_name(volume) + ": the disk of this node is " + std::string(to_string(volume.disk));
+      switch (volume.disk) {
+        case Disk::Diskless:
+        case Disk::Failed:
+        case Disk::Detaching:
+          problem(
+              "disk-gone",
+              what +
+                  ": the data is read and written on another node, as long as "
+                  "that is connected",
+              "look for I/O errors (`dmesg`), replace the disk, then: drbdadm attach " + name());
+          break;
+        case Disk::Inconsistent:
+        case Disk::Outdated:
+          problem("disk-not-good", what + ": the data here must not be used alone",
+                  "connect the node with the good data, it is copied by itself: drbdadm adjust " +
+                      name());
+          break;
+        default:
+          notice("disk-not-good",
+                 what + ": it is not known yet whether the data here is the newest", "");
+      }
+    }
+  }
+
+  bool is_target_of_resync(int volume) const {
+    return std::ranges::any_of(resource_.peers, [&](const drbd::Peer& peer) {
+      return std::ranges::any_of(peer.volumes, [&](const drbd::PeerVolume& each) {
+        return each.number == volume && (each.replication == Replication::SyncTarget ||
+                                         each.replication == Replication::PausedSyncT);
+      });
+    });
+  }
+
+  void resync() {
+    for (const drbd::Peer& peer : resource_.peers)
+      for (const drbd::PeerVolume& each : peer.volumes) {
+        if (!is_syncing(each.replication))
+          continue;
+        const Volume* volume = resource_.volume(each.number);
+        const bool is_target = volume != nullptr && is_target_of_resync(each.number);
+        std::string text = (volume == nullptr ? name() : volume_name(*volume)) +
+                           " is being copied " + (is_target ? "from " : "to ") +
+                           policy::name_of(peer, settings_);
+        if (each.in_sync)
+          text += ", " + std::to_string(std::lround(std::floor(*each.in_sync))) + " % done";
+        if (each.seconds_left)
+          text += ", about " + time_left(*each.seconds_left) + " left";
+        if (is_target)
+          text += ". Until then no guest can migrate to here";
+        notice("resync", text, "");
+      }
+  }
+
+  void suspended() {
+    if (resource_.suspended)
+      problem(
+          "suspended", name() + " has its I/O suspended: whoever reads or writes it stands still",
+          "when the reason is gone (quorum, fencing, `drbdadm suspend-io`): drbdadm resume-io " +
+              name());
+    for (const Volume& volume : resource_.volumes)
+      if (!volume.quorum)
+        problem("no-quorum",
+                volume_name(volume) +
+                    " has no quorum: too few nodes see each other, and nothing "
+                    "here may write",
+                "connect more of the nodes: drbdadm status " + name());
+  }
+
+  void claims() {
+    if (xenstore_is_unseen() || is_at_work())
+      return;
+    for (const record::Claim& claim : facts_.records.claims) {
+      const bool has_backend =
+          std::ranges::any_of(facts_.attachments, [&](const policy::Attachment& each) {
+            return each.backend.path == claim.backend && each.domain.exists;
+          });
+      if (claim.resource != name() || has_backend)
+        continue;
+      problem("stale-claim",
+              name() + " is still noted as given to " +
+                  (claim.domain.empty() ? "" : "guest " + printable(claim.domain) + ", ") +
+                  "domain " + std::to_string(claim.backend.frontend()) +
+                  ", which has it no more: its block-drbd was killed, or `remove` never ran",
+              "/etc/xen/scripts/block-drbd keep " + name() + "    (gives back what is left)");
+    }
+    for (const policy::Attachment& each : facts_.attachments)
+      if (!each.domain.exists && is_ours(each.backend))
+        problem("backend-without-guest",
+                name() + ": xenstore still has the backend of domain " +
+                    std::to_string(each.backend.path.frontend()) +
+                    ", which does not exist any more",
+                "xenstore-rm " + each.backend.path.text());
+  }
+
+  bool is_ours(const xenstore::Backend& backend) const {
+    return std::ranges::any_of(resource_.volumes, [&](const Volume& volume) {
+      return backend.physical_device == device::physical_device(volume.minor);
+    });
+  }
+
+  void processes() {
+    if (const auto keeper = facts_.records.keepers.find(name());
+        keeper != facts_.records.keepers.end())
+      notice("keeper",
+             "block-drbd keep " + name() + " (process " + std::to_string(keeper->second) +
+                 ") is at work: it " + work_of_keeper(),
+             "");
+    if (const auto lock = facts_.records.locks.find(name()); lock != facts_.records.locks.end())
+      notice("locked",
+             name() + " is being attached or released: process " + std::to_string(lock->second) +
+                 " has its lock",
+             "");
+  }
+
+  std::string work_of_keeper() const {
+    if (facts_.records.window_of(name()) != nullptr)
+      return is_primary_on_both() ? "waits for the migration's source to let go, and forbids two "
+                                    "Primaries then"
+                                  : "forbids two Primaries again";
+    if (resource_.role == Role::Primary && users_.empty())
+      return "gives the role back as soon as the device is free";
+    return "watches whether another node comes back while the guest reboots";
+  }
+
+  bool xenstore_is_unseen() const { return !facts_.xenstore_trouble.empty(); }
+
+  bool has(std::string_view id) const {
+    return std::ranges::any_of(found_, [&](const Finding& each) { return each.id == id; });
+  }
+
+  const Facts& facts_;
+  const Resource& resource_;
+  std::vector<policy::Attachment> users_;
+  drbd::Settings settings_;
+  std::vector<Finding> found_;
+};
+
+}  // namespace
+
+std::vector<Finding> findings_on_node(const Facts& facts) {
+  std::vector<Finding> found;
+  const auto add = [&](const char* id, bool is_problem, std::string text, std::string advice) {
+    found.push_back({id, is_problem, "", std::move(text), std::move(advice)});
+  };
+  if (!facts.is_root)
+    add("not-root", false,
+        "not all can be seen as an ordinary user: guests, what is remembered, who holds a device",
+        "run it as root");
+  if (!facts.drbd_trouble.empty())
+    add("drbd-unreadable", true, "DRBD does not answer: " + facts.drbd_trouble,
+        "install drbd-utils; look at `drbdsetup status` and the kernel log");
+  else if (facts.drbd.generation == drbd::Generation::Absent)
+    add("no-drbd", true, "DRBD is not loaded in this node's kernel",
+        "modprobe drbd; drbdadm up all    (at boot: systemctl enable drbd)");
+  if (!facts.configured)
+    add("configuration", true,
+        "the configuration of DRBD cannot be read: " + facts.configuration_trouble +
+            ". Guests start all the same; `drbdadm` and DRBD at the next boot do not",
+        "drbdadm dump all");
+  if (!facts.xenstore_trouble.empty())
+    add("no-xenstore", facts.is_root,
+        "xenstore cannot be read, so no guest can be seen: " + facts.xenstore_trouble,
+        facts.is_root ? "boot this host with Xen, and look whether xenstored runs" : "");
+  if (facts.script == Script::Missing)
+    add("script-missing", true,
+        "there is no /etc/xen/scripts/block-drbd: no guest with a DRBD disk can start",
+        "install it");
+  if (facts.script == Script::Other)
+    add("script-other", true,
+        "/etc/xen/scripts/block-drbd is another program than this one: guests start with that",
+        "ls -l /etc/xen/scripts/block-drbd    (the shell script of drbd-utils? see the README, "
+        "Installing)");
+  if (!facts.records_trouble.empty())
+    add("records-unseen", facts.is_root,
+        "what is remembered cannot be seen: " + facts.records_trouble, "");
+  for (const std::string& each : facts.records.unreadable)
+    add("record-unreadable", true, "a record cannot be read: " + each,
+        "look whether the guest that it is about still runs (xl list); if not, remove it");
+  return found;
+}
+
+std::vector<Finding> findings_on(const Facts& facts, const Resource& resource) {
+  return Looker(facts, resource).look();
+}
+
+}  // namespace block_drbd::diagnose

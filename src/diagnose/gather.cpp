@@ -1,0 +1,127 @@
+#include "diagnose/gather.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+
+namespace block_drbd::diagnose {
+
+using drbd::Connection;
+using drbd::Resource;
+using drbd::Role;
+
+namespace {
+
+/// A tool that takes longer than this will not do for `add` either.
+constexpr Duration limit = std::chrono::seconds(10);
+
+std::string name_of_this_node() {
+  std::array<char, 256> name{};
+  return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "this node";
+}
+
+Script script_at(const std::string& path, const std::string& own_program) {
+  struct stat there {};
+  struct stat own {};
+  if (::stat(path.c_str(), &there) != 0)
+    return errno == ENOENT ? Script::Missing : Script::Unseen;
+  if (::stat(own_program.c_str(), &own) != 0)
+    return Script::Unseen;
+  return there.st_dev == own.st_dev && there.st_ino == own.st_ino ? Script::Ours : Script::Other;
+}
+
+Result<std::vector<policy::Attachment>> attachments(xenstore::Store& store) {
+  auto backends = xenstore::backends_on_major(store, device::drbd_major);
+  if (!backends)
+    return failure(backends.error());
+  std::vector<policy::Attachment> attachments;
+  for (xenstore::Backend& backend : *backends) {
+    auto domain = xenstore::read_domain(store, backend.path.frontend());
+    if (!domain)
+      return failure(domain.error());
+    attachments.push_back({.backend = std::move(backend), .domain = std::move(*domain)});
+  }
+  return attachments;
+}
+
+bool is_parted(const Resource& resource) {
+  return resource.peers.empty() || std::ranges::any_of(resource.peers, [](const drbd::Peer& peer) {
+           return peer.connection == Connection::StandAlone;
+         });
+}
+
+bool allows_two_primaries(const drbd::Settings& settings) {
+  return std::ranges::any_of(settings.connections, &drbd::ConnectionSettings::two_primaries);
+}
+
+/// What DRBD says, and what depends on it.
+void look_at_drbd(Facts& facts, const Sources& sources, const std::set<std::string>& asked) {
+  auto overview = drbd::look_over(sources.processes, sources.proc_drbd, limit);
+  if (overview)
+    facts.drbd = std::move(*overview);
+  else
+    facts.drbd_trouble = overview.error().message;
+  auto configured = drbd::configured_resources(sources.processes, limit);
+  if (configured)
+    facts.configured = std::move(*configured);
+  else
+    facts.configuration_trouble = configured.error().message;
+
+  for (const drbd::Settings& each : facts.drbd.settings)
+    if (allows_two_primaries(each))
+      if (const auto is = sources.drbd.configured_two_primaries(each.resource, limit))
+        facts.two_primaries_configured[each.resource] = *is;
+  if (std::ranges::any_of(facts.drbd.resources, is_parted)) {
+    auto log = drbd::read_kernel_log(sources.kernel_log);
+    if (log)
+      facts.kernel_log = std::move(*log);
+    else
+      facts.kernel_log_trouble = log.error().message;
+  }
+  for (const std::string& name : asked)
+    if (facts.drbd_trouble.empty() && facts.drbd.resource(name) == nullptr)
+      facts.why_not_up[name] = sources.drbd.why_not_up(name, limit);
+}
+
+void look_at_devices(Facts& facts, device::Devices& devices) {
+  for (const Resource& resource : facts.drbd.resources) {
+    const auto users = users_of(facts, resource);
+    for (const drbd::Volume& volume : resource.volumes) {
+      if (role_of(resource, volume) != Role::Primary)
+        continue;
+      if (auto uses = devices.host_uses(volume.minor); !uses.empty())
+        facts.host_uses[volume.minor] = std::move(uses);
+      else if (user_of(users, volume) == nullptr)
+        facts.openers[volume.minor] = devices.processes_holding(volume.minor);
+    }
+  }
+}
+
+}  // namespace
+
+Facts gather(const Sources& sources, const std::set<std::string>& asked) {
+  Facts facts;
+  facts.node = name_of_this_node();
+  facts.is_root = ::geteuid() == 0;
+  facts.script = script_at(sources.script, sources.own_program);
+
+  if (auto store = sources.connect(); !store)
+    facts.xenstore_trouble = store.error().message;
+  else if (auto found = attachments(**store); !found)
+    facts.xenstore_trouble = found.error().message;
+  else
+    facts.attachments = std::move(*found);
+
+  if (auto records = record::take_inventory(sources.records, sources.proc_locks))
+    facts.records = std::move(*records);
+  else
+    facts.records_trouble = records.error().message;
+
+  look_at_drbd(facts, sources, asked);
+  look_at_devices(facts, sources.devices);
+  return facts;
+}
+
+}  // namespace block_drbd::diagnose

@@ -1,0 +1,294 @@
+#include "diagnose/text.h"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+namespace block_drbd::diagnose {
+
+namespace {
+
+constexpr std::size_t width = 80;
+
+enum class Colour { Plain, Good, Bad, Faint };
+
+/// Words between blanks, broken into lines; the first begins with `first`, the others with as many
+/// blanks.
+std::string wrapped(const std::string& first, std::string_view text) {
+  std::string out = first;
+  std::size_t column = first.size();
+  bool at_begin = true;
+  while (!text.empty()) {
+    const std::string_view word = text.substr(0, text.find(' '));
+    text.remove_prefix(std::min(word.size() + 1, text.size()));
+    if (!at_begin && column + 1 + word.size() > width) {
+      out += '\n' + std::string(first.size(), ' ');
+      column = first.size();
+    } else if (!at_begin) {
+      out += ' ';
+      ++column;
+    }
+    out += word;
+    column += word.size();
+    at_begin = false;
+  }
+  return out + '\n';
+}
+
+/// What is on the screen: one line for each volume, and for each of its peers if there are several.
+class Table {
+ public:
+  static constexpr std::size_t columns = 8;
+  using Row = std::array<std::string, columns>;
+
+  void add(Row row, Colour colour) { rows_.push_back({std::move(row), colour}); }
+
+  template <typename Paint>
+  std::string text(Paint paint) const {
+    std::array<std::size_t, columns> widths{};
+    for (const auto& [row, colour] : rows_)
+      for (std::size_t each = 0; each < columns; ++each)
+        widths[each] = std::max(widths[each], row[each].size());
+    std::string out;
+    for (const auto& [row, colour] : rows_) {
+      std::string line;
+      for (std::size_t each = 0; each < columns; ++each) {
+        if (widths[each] == 0)
+          continue;
+        line += row[each] + std::string(widths[each] - row[each].size() + 2, ' ');
+      }
+      line.erase(line.find_last_not_of(' ') + 1);
+      out += paint(line, colour) + '\n';
+    }
+    return out;
+  }
+
+ private:
+  std::vector<std::pair<Row, Colour>> rows_;
+};
+
+std::string word_for(drbd::Role role) {
+  return std::string(to_string(role));
+}
+
+const drbd::PeerVolume* volume_of(const drbd::Peer& peer, int number) {
+  const auto found = std::ranges::find(peer.volumes, number, &drbd::PeerVolume::number);
+  return found == peer.volumes.end() ? nullptr : &*found;
+}
+
+/// The connection, or what replication does where that says more.
+std::string connection_of(const drbd::Peer& peer, const drbd::PeerVolume* volume) {
+  const bool says_more = volume != nullptr && volume->replication != drbd::Replication::Unknown &&
+                         volume->replication != drbd::Replication::Off &&
+                         volume->replication != drbd::Replication::Established;
+  return std::string(says_more ? to_string(volume->replication) : to_string(peer.connection));
+}
+
+class Words {
+ public:
+  Words(const Facts& facts, const Examination& examination, Style style)
+      : facts_(facts), examination_(examination), style_(style) {}
+
+  std::string text() const {
+    return title() + table() + not_up() + verdicts() + findings() + summary();
+  }
+
+ private:
+  std::string painted(const std::string& text, Colour colour) const {
+    if (!style_.in_colour || colour == Colour::Plain)
+      return text;
+    const char* code = colour == Colour::Good ? "32" : colour == Colour::Bad ? "31" : "2";
+    return "\033[" + std::string(code) + 'm' + text + "\033[0m";
+  }
+
+  std::string title() const {
+    const std::string drbd =
+        facts_.drbd.version.empty() ? "no DRBD" : "DRBD " + facts_.drbd.version;
+    const std::string script =
+        facts_.script == Script::Ours ? ", /etc/xen/scripts/block-drbd is this program" : "";
+    return facts_.node + ": " + drbd + script + '\n';
+  }
+
+  std::string table() const {
+    Table table;
+    table.add({"device", "resource", "here", "", "there", "", "connection", "guest"},
+              Colour::Faint);
+    bool any = false;
+    for (const Disk& disk : examination_.disks)
+      if (disk.volume != nullptr) {
+        add_rows(table, disk);
+        any = true;
+      }
+    return any ? '\n' + table.text([&](const std::string& line, Colour colour) {
+      return painted(line, colour);
+    })
+               : "";
+  }
+
+  static Colour colour_of(const Disk& disk) {
+    if (!disk.verdicts.is_fine())
+      return Colour::Bad;
+    return disk.user ? Colour::Good : Colour::Plain;
+  }
+
+  static void add_rows(Table& table, const Disk& disk) {
+    const drbd::Resource& resource = *disk.resource;
+    const drbd::Volume& volume = *disk.volume;
+    std::string name = resource.name;
+    if (resource.volumes.size() > 1)
+      name += '/' + std::to_string(volume.number);
+    std::string guest;
+    if (disk.user)
+      guest = (disk.user->domain.name.empty() ? std::to_string(disk.user->domain.id)
+                                              : printable(disk.user->domain.name)) +
+              ' ' + printable(disk.user->backend.dev);
+    Table::Row row{"drbd" + std::to_string(volume.minor),
+                   name,
+                   word_for(role_of(resource, volume)),
+                   std::string(to_string(volume.disk)),
+                   "",
+                   "",
+                   "",
+                   guest};
+    if (resource.peers.empty())
+      row[6] = "StandAlone";
+    if (resource.peers.size() == 1)
+      add_peer(row, resource.peers.front(), volume.number);
+    table.add(row, colour_of(disk));
+    if (resource.peers.size() < 2)
+      return;
+    for (const drbd::Peer& peer : resource.peers) {
+      Table::Row branch;
+      branch[1] = (&peer == &resource.peers.back() ? "`- " : "|- ") + peer.name;
+      add_peer(branch, peer, volume.number);
+      table.add(branch, colour_of(disk));
+    }
+  }
+
+  static void add_peer(Table::Row& row, const drbd::Peer& peer, int number) {
+    const drbd::PeerVolume* volume = volume_of(peer, number);
+    row[4] = word_for(peer.role);
+    row[5] = volume == nullptr ? "" : std::string(to_string(volume->disk));
+    row[6] = connection_of(peer, volume);
+  }
+
+  std::string not_up() const {
+    if (examination_.not_up.empty())
+      return "";
+    std::string names;
+    for (const std::string& name : examination_.not_up)
+      names += ' ' + name;
+    return '\n' + wrapped("configured, but not up:", names.substr(1).insert(0, 1, ' ').substr(1));
+  }
+
+  static std::string title_of(const Target& target) {
+    std::string title = target.spec.resource;
+    if (target.spec.volume)
+      title += '/' + std::to_string(*target.spec.volume);
+    if (!target.guest.empty())
+      title += " (guest " + printable(target.guest) +
+               (target.vdev.empty() ? "" : ", " + printable(target.vdev)) + ')';
+    return title;
+  }
+
+  std::string verdict(const char* of, const Verdict& verdict) const {
+    const char* word = verdict.outcome == Outcome::Works   ? "yes: "
+                       : verdict.outcome == Outcome::InUse ? "in use: "
+                                                           : "NO: ";
+    const Colour colour = verdict.outcome == Outcome::Fails   ? Colour::Bad
+                          : verdict.outcome == Outcome::Works ? Colour::Good
+                                                              : Colour::Plain;
+    const std::string first = std::string("  ") + of;
+    std::string text = wrapped(first, word + verdict.text);
+    if (style_.in_colour)
+      text.replace(first.size(), std::string_view(word).size() - 1,
+                   painted(std::string(word, std::string_view(word).size() - 1), colour));
+    return text;
+  }
+
+  std::string verdicts() const {
+    std::string text;
+    for (const Disk& disk : examination_.disks)
+      if (style_.every_verdict || !disk.verdicts.is_fine())
+        text += '\n' + title_of(disk.target) + '\n' +
+                verdict("start here    ", disk.verdicts.start) +
+                verdict("migrate here  ", disk.verdicts.migration);
+    return text;
+  }
+
+  std::string findings() const {
+    std::string text;
+    for (const bool problems : {true, false})
+      for (const Finding& each : examination_.findings)
+        if (each.is_problem == problems)
+          text += '\n' + finding(each);
+    return text;
+  }
+
+  std::string finding(const Finding& finding) const {
+    std::string text = wrapped(finding.is_problem ? "! " : "- ", finding.text + '.');
+    if (finding.is_problem)
+      text.replace(0, 1, painted("!", Colour::Bad));
+    std::string_view rest = finding.advice;
+    while (!rest.empty()) {
+      const std::string_view line = rest.substr(0, rest.find('\n'));
+      text += wrapped("    ", line);
+      rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+    }
+    return text;
+  }
+
+  std::string summary() const {
+    const auto problems = std::ranges::count_if(examination_.findings, &Finding::is_problem);
+    const auto failing = std::ranges::count_if(
+        examination_.disks, [](const Disk& disk) { return !disk.verdicts.is_fine(); });
+    const auto all = examination_.disks.size();
+    const auto disks = [](auto number) {
+      return std::to_string(number) + (number == 1 ? " disk" : " disks");
+    };
+    std::string text = failing == 0
+                           ? disks(all) + (all == 1 ? ": it works" : ": they work")
+                           : std::to_string(failing) + " of " + disks(all) + " would not work";
+    if (all == 0)
+      text = "no disks to test";
+    if (problems > 0)
+      text += ", " + std::to_string(problems) + (problems == 1 ? " problem" : " problems");
+    return '\n' + painted(text + '.', examination_.is_fine() ? Colour::Good : Colour::Bad) + '\n';
+  }
+
+  const Facts& facts_;
+  const Examination& examination_;
+  Style style_;
+};
+
+}  // namespace
+
+std::string in_words(const Facts& facts, const Examination& examination, Style style) {
+  return Words(facts, examination, style).text();
+}
+
+Monitoring for_monitoring(const Facts& facts, const Examination& examination) {
+  const auto line = [](const char* status, const std::string& text) {
+    return std::string("DRBD-XEN ") + status + " - " + text + '\n';
+  };
+  if (!facts.drbd_trouble.empty() || !facts.xenstore_trouble.empty())
+    return {.exit_code = 3,
+            .line = line("UNKNOWN", !facts.drbd_trouble.empty() ? facts.drbd_trouble
+                                                                : facts.xenstore_trouble)};
+  std::vector<std::string> troubles;
+  for (const Finding& each : examination.findings)
+    if (each.is_problem)
+      troubles.push_back(each.text);
+  for (const Disk& disk : examination.disks)
+    if (!disk.verdicts.is_fine())
+      troubles.push_back(disk.target.spec.resource + " would not start here");
+  if (troubles.empty())
+    return {.exit_code = 0,
+            .line = line("OK", std::to_string(examination.disks.size()) + " disks, no problem")};
+  std::string text = troubles.front();
+  if (troubles.size() > 1)
+    text += " (and " + std::to_string(troubles.size() - 1) + " more)";
+  return {.exit_code = 2, .line = line("CRITICAL", text)};
+}
+
+}  // namespace block_drbd::diagnose

@@ -1,0 +1,231 @@
+#include "diagnose/verdict.h"
+
+#include <algorithm>
+
+#include "device/devices.h"
+#include "policy/decide.h"
+#include "policy/refusals.h"
+#include "policy/window.h"
+
+namespace block_drbd::diagnose {
+
+using drbd::Disk;
+using drbd::Resource;
+using drbd::Role;
+using policy::Action;
+using policy::Decision;
+using policy::Opening;
+using policy::Purpose;
+
+namespace {
+
+Verdict works(std::string text) {
+  return {.outcome = Outcome::Works, .text = std::move(text)};
+}
+
+Verdict in_use(std::string text) {
+  return {.outcome = Outcome::InUse, .text = std::move(text)};
+}
+
+Verdict fails(std::string text) {
+  return {.outcome = Outcome::Fails, .text = std::move(text)};
+}
+
+std::string in_seconds(Duration time) {
+  return std::to_string(time / std::chrono::seconds(1)) + " s";
+}
+
+bool is_waiting(Action action) {
+  return action == Action::WaitForPeer || action == Action::WaitForLink ||
+         action == Action::WaitForData;
+}
+
+Duration patience_for(Action action) {
+  switch (action) {
+    case Action::WaitForPeer:
+      return policy::patience_for_peer;
+    case Action::WaitForLink:
+      return policy::patience_for_link;
+    default:
+      return policy::patience_for_data;
+  }
+}
+
+/// What DRBD would answer where a promotion cannot succeed; success where nothing is known against.
+drbd::Answer foreseen_answer(const Resource& resource, const drbd::Volume& volume) {
+  drbd::Answer answer;
+  const auto refused = [&](int code, const char* text) {
+    answer = {.exit_code = 17, .code = code, .text = text};
+  };
+  const bool good_there = std::ranges::any_of(resource.peers, [&](const drbd::Peer& peer) {
+    return std::ranges::any_of(peer.volumes, [&](const drbd::PeerVolume& each) {
+      return each.number == volume.number && each.disk == Disk::UpToDate;
+    });
+  });
+  const bool good_here = volume.disk == Disk::UpToDate || volume.disk == Disk::Consistent;
+  if (!good_here && !good_there)
+    refused(drbd::code::no_up_to_date, "Need access to UpToDate data");
+  else if (!volume.quorum)
+    refused(drbd::code::no_quorum, "No quorum");
+  return answer;
+}
+
+/// One disk of one resource that is up.
+class Judge {
+ public:
+  Judge(const Facts& facts, const Target& target, const Resource& resource,
+        const drbd::Volume& volume)
+      : facts_(facts),
+        resource_(resource),
+        volume_(volume),
+        users_(users_of(facts, resource)),
+        request_{.resource = resource.name,
+                 .volume = volume.number,
+                 .physical_device = device::physical_device(volume.minor),
+                 .purpose = Purpose::Start,
+                 .access = target.access,
+                 .guest = target.guest} {}
+
+  Verdicts judge() {
+    if (const policy::Attachment* user = user_of(users_, volume_)) {
+      const std::string who = policy::describe(*user) + " has it";
+      const bool is_another = !request_.guest.empty() && user->domain.name != request_.guest;
+      if (is_another)
+        return {.start = fails(who + ", and " + request_.guest +
+                               " could not start beside it. Shut that guest down first, or correct "
+                               "the disk line"),
+                .migration = fails(who)};
+      return {.start = in_use(who), .migration = in_use("it is here already")};
+    }
+    return {.start = start(), .migration = migration()};
+  }
+
+ private:
+  Verdict start() {
+    request_.purpose = Purpose::Start;
+    const auto [first, last] = decide();
+    const std::string wait = waiting(first);
+    const auto primary = drbd::primary_peers(resource_);
+    if (last.action == Action::Refuse && !primary.empty() && first.action == Action::WaitForPeer)
+      return in_use(policy::name_of(*primary.front(), situation().settings) +
+                    " is Primary: its guest runs there. A start here would be refused after " +
+                    in_seconds(policy::patience_for_peer));
+    if (last.action == Action::Refuse)
+      return fails(wait.empty() ? last.because : "would " + wait + ", then: " + last.because);
+    if (const drbd::Answer answer = foreseen_answer(resource_, volume_); !answer.ok())
+      return fails(policy::explain_promotion(resource_.name, answer));
+    return works(wait.empty() ? "would start" : "would " + wait + ", then start");
+  }
+
+  Verdict migration() {
+    request_.purpose = Purpose::Incoming;
+    const auto [first, last] = decide();
+    const std::string wait = waiting(first);
+    if (last.action == Action::Refuse)
+      return fails(wait.empty() ? last.because : "would " + wait + ", then: " + last.because);
+    if (last.action == Action::HandOver)
+      return hand_over();
+    if (const drbd::Answer answer = foreseen_answer(resource_, volume_); !answer.ok())
+      return fails(policy::explain_hand_over(resource_.name, answer));
+    return works("would be taken; no other node is Primary now");
+  }
+
+  Verdict hand_over() {
+    const auto situation = this->situation();
+    const drbd::Peer& source = *drbd::primary_peers(resource_).front();
+    const std::string name = policy::name_of(source, situation.settings);
+    const record::Window* window = facts_.records.window_of(resource_.name);
+    const auto [opening, because] = policy::decide_opening(
+        request_.access,
+        situation.settings ? situation.settings->connection_to(source.node_id) : nullptr,
+        window == nullptr ? std::nullopt : std::optional(*window));
+    switch (opening) {
+      case Opening::Open:
+        return works("would allow two primaries towards " + name + " for its time");
+      case Opening::Adopt:
+        return works("would use the allowance of two primaries that is open towards " + name);
+      case Opening::Allowed:
+        return works("would work; two primaries are allowed");
+      case Opening::Wait:
+      case Opening::Refuse:
+        break;
+    }
+    return fails(policy::cannot_be_taken_over(resource_.name, because, "Then migrate again"));
+  }
+
+  /// What is decided at first, and what when nothing has changed after all waits.
+  std::pair<Decision, Decision> decide() const {
+    policy::Situation situation = this->situation();
+    Decision first = policy::decide(request_, situation);
+    situation.waited_for_peer = policy::patience_for_peer;
+    situation.waited_for_link = policy::patience_for_link;
+    situation.waited_for_data = policy::patience_for_data;
+    return {std::move(first), policy::decide(request_, situation)};
+  }
+
+  static std::string waiting(const Decision& decision) {
+    return is_waiting(decision.action) ? "wait up to " + in_seconds(patience_for(decision.action)) +
+                                             ", because " + decision.because
+                                       : "";
+  }
+
+  policy::Situation situation() const {
+    policy::Situation situation{.resource = resource_,
+                                .users = {},
+                                .primary_by_person = is_primary_by_person(),
+                                .held = false,
+                                .settings = {},
+                                .waited_for_peer = Duration(0),
+                                .waited_for_link = Duration(0),
+                                .waited_for_data = Duration(0)};
+    const xenstore::Domain somebody_new{
+        .id = ~xenstore::DomId{0}, .exists = false, .name = {}, .vm = {}, .target = {}};
+    for (const policy::Attachment& each : users_)
+      situation.users.push_back(policy::user_for(each, somebody_new));
+    for (const drbd::Volume& volume : resource_.volumes)
+      if (const auto uses = facts_.host_uses.find(volume.minor); uses != facts_.host_uses.end())
+        for (const std::string& use : uses->second)
+          situation.users.push_back(policy::use_by_host(volume.minor, use));
+    if (const drbd::Settings* settings = facts_.drbd.settings_of(resource_.name))
+      situation.settings = *settings;
+    return situation;
+  }
+
+  bool is_primary_by_person() const {
+    return resource_.role == Role::Primary &&
+           std::ranges::none_of(facts_.records.claims, [&](const record::Claim& claim) {
+             return claim.resource == resource_.name && !claim.leave_role;
+           });
+  }
+
+  const Facts& facts_;
+  const Resource& resource_;
+  const drbd::Volume& volume_;
+  std::vector<policy::Attachment> users_;
+  policy::Request request_;
+};
+
+Verdicts both_fail(const std::string& text) {
+  return {.start = fails(text), .migration = fails(text)};
+}
+
+}  // namespace
+
+Verdicts judge(const Facts& facts, const Target& target) {
+  const std::string& name = target.spec.resource;
+  if (!facts.drbd_trouble.empty())
+    return both_fail("DRBD does not answer: " + facts.drbd_trouble);
+  const Resource* resource = facts.drbd.resource(name);
+  if (resource == nullptr) {
+    const auto why = facts.why_not_up.find(name);
+    return both_fail(why == facts.why_not_up.end()
+                         ? "DRBD resource " + name + " is not up: run `drbdadm up " + name + '`'
+                         : why->second);
+  }
+  const drbd::Volume* volume = policy::requested_volume(*resource, target.spec.volume);
+  if (volume == nullptr || volume->minor < 0)
+    return both_fail(policy::no_such_volume(*resource, target.spec.volume));
+  return Judge(facts, target, *resource, *volume).judge();
+}
+
+}  // namespace block_drbd::diagnose

@@ -1,0 +1,27 @@
+// What the kernel's log says about two nodes that do not speak to each other.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "drbd/state.h"
+#include "result.h"
+
+namespace block_drbd::drbd {
+
+/// Why DRBD gave up a connection (StandAlone).
+enum class Parted {
+  Unknown,
+  SplitBrain,     ///< both nodes have changed the data without each other
+  TwoPrimaries,   ///< allow-two-primaries differs between the nodes
+  UnrelatedData,  ///< the disks never were copies of each other
+};
+
+/// The last reason that the log gives for this resource. The words are DRBD's (drbd_receiver.c),
+/// behind "drbd NAME", with or without the peer's name, or the device ("block drbd1").
+Parted why_parted(std::string_view kernel_log, const Resource& resource);
+
+/// The kernel's ring buffer (/dev/kmsg); only root may read it.
+Result<std::string> read_kernel_log(const std::string& device = "/dev/kmsg");
+
+}  // namespace block_drbd::drbd

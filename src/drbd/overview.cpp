@@ -1,0 +1,106 @@
+#include "drbd/overview.h"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "drbd/text.h"
+#include "file.h"
+
+namespace block_drbd::drbd {
+
+namespace {
+
+/// What a command printed that must not fail.
+Result<std::string> printed(process::Processes& processes, const std::vector<std::string>& argv,
+                            Duration limit) {
+  auto output = processes.run(argv, limit);
+  if (!output)
+    return failure(output.error());
+  if (output->exit_code != 0) {
+    std::string_view said = output->err;
+    return failure('`' + argv[0] + ' ' + argv[1] + "` says: " + printable(take_line(said)));
+  }
+  return std::move(output->out);
+}
+
+}  // namespace
+
+const Resource* Overview::resource(std::string_view name) const {
+  const auto found = std::ranges::find(resources, name, &Resource::name);
+  return found == resources.end() ? nullptr : &*found;
+}
+
+const Settings* Overview::settings_of(std::string_view name) const {
+  const auto found = std::ranges::find(settings, name, &Settings::resource);
+  return found == settings.end() ? nullptr : &*found;
+}
+
+Result<Overview> look_over(process::Processes& processes, const std::string& proc_drbd,
+                           Duration limit) {
+  const auto proc = read_file(proc_drbd);
+  if (!proc && proc.error().code != ENOENT)
+    return failure(proc.error());
+  Overview overview;
+  if (!proc)
+    return overview;
+  overview.generation = read_generation(*proc);
+  overview.version = read_version(*proc);
+  const bool json = overview.generation == Generation::V9;
+
+  std::vector<std::string> status{"drbdsetup", "status"};
+  status.insert(status.end(), json ? std::initializer_list<std::string>{"--json", "--statistics"}
+                                   : std::initializer_list<std::string>{"--verbose"});
+  const auto states = printed(processes, status, limit);
+  if (!states)
+    return failure(states.error());
+  auto resources = json ? read_status_json(*states) : read_status_text(*states);
+  if (!resources)
+    return failure(resources.error());
+  overview.resources = std::move(*resources);
+  for (Resource& resource : overview.resources)
+    add_from_proc(resource, *proc);
+
+  // Without --show-defaults: what is not shown has its default, and of many resources it is much.
+  std::vector<std::string> show{"drbdsetup", "show"};
+  if (json)
+    show.emplace_back("--json");
+  const auto shown = printed(processes, show, limit);
+  if (!shown)
+    return failure(shown.error());
+  auto settings = json ? read_show_json(*shown) : read_show_text(*shown);
+  if (!settings)
+    return failure(settings.error());
+  overview.settings = std::move(*settings);
+  return overview;
+}
+
+Result<std::vector<std::string>> configured_resources(process::Processes& processes,
+                                                      Duration limit) {
+  const auto text = printed(processes, {"drbdadm", "sh-resources"}, limit);
+  if (!text)
+    return failure(text.error());
+  std::vector<std::string> names;
+  std::string_view rest = *text;
+  while (!rest.empty())
+    for (std::string_view line = take_line(rest), name; !(name = take_word(line)).empty();)
+      names.emplace_back(name);
+  return names;
+}
+
+void add_from_proc(Resource& resource, std::string_view proc_drbd) {
+  const auto roles = read_minor_roles(proc_drbd);
+  const auto times = read_resync_times(proc_drbd);
+  for (Volume& volume : resource.volumes) {
+    if (const auto role = roles.find(volume.minor); role != roles.end())
+      volume.role = role->second;
+    const auto time = times.find(volume.minor);
+    if (time == times.end())
+      continue;
+    for (Peer& peer : resource.peers)
+      for (PeerVolume& each : peer.volumes)
+        if (each.number == volume.number)
+          each.seconds_left = time->second;
+  }
+}
+
+}  // namespace block_drbd::drbd
