@@ -66,7 +66,7 @@ Result<CommandLine> parse_command_line(const std::vector<std::string>& arguments
   if (values.contains("version"))
     return CommandLine{.verb = Verb::Version};
   auto words = values["words"].as<std::vector<std::string>>();
-  if (words.empty())
+  if (words.empty() || words.front().empty())
     return failure("say what to do: add, remove or test");
   const std::string verb = words.front();
   words.erase(words.begin());
@@ -81,8 +81,10 @@ Result<CommandLine> parse_command_line(const std::vector<std::string>& arguments
     return CommandLine{.verb = verb == "add" ? Verb::Add : Verb::Remove};
   }
   if (verb == "keep") {
+    if (words.size() > 1)
+      return failure("'keep' is for one resource");
     const std::string resource = words.empty() ? "" : words.front();
-    if (words.size() != 1 || !block_drbd::is_resource_name(resource))
+    if (!block_drbd::is_resource_name(resource))
       return failure(
           "'keep' needs the name of a DRBD resource" +
           (resource.empty() ? "" : ", and '" + block_drbd::printable(resource) + "' is none"));

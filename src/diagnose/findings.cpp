@@ -156,10 +156,9 @@ class Looker {
     if (is_primary_on_both() && !has_keeper)
       problem("both-primary",
               name() +
-                  " is Primary on this node and on another one, and no migration is under way "
-                  "here: two guests may be writing to it",
-              "look with `xl list` on both nodes, and at the keeper's messages: journalctl -t "
-              "block-drbd");
+                  " is Primary on this node and on another one. If no migration is under way, two "
+                  "guests may be writing to it",
+              "xl list    (on both nodes)\njournalctl -t block-drbd");
     if (!allowed || has_keeper)
       return;
     if (is_configured)
@@ -167,7 +166,9 @@ class Looker {
              name() +
                  " is configured for two Primaries for ever (allow-two-primaries yes): DRBD "
                  "does not keep two nodes from being Primary. Live migration does not need it",
-             "set `allow-two-primaries no;` on both nodes, then on both: drbdadm adjust " + name());
+             "set `allow-two-primaries no;` in the configuration of both nodes, then\n"
+             "drbdadm adjust " +
+                 name() + "    (on both)");
     else if (configured == facts_.two_primaries_configured.end())
       notice("two-primaries-allowed",
              name() +
@@ -175,12 +176,11 @@ class Looker {
                  "told: drbdadm does not answer",
              "");
     else
-      problem(
-          "window-open",
-          name() +
-              " may be Primary on two nodes, though it is not configured so: a migration "
-              "left that behind, and nothing here is at work to end it",
-          "/etc/xen/scripts/block-drbd keep " + name() + "    (or: drbdadm adjust " + name() + ')');
+      problem("window-open",
+              name() +
+                  " may be Primary on two nodes, though it is not configured so: a migration "
+                  "left that behind, and nothing here is at work to end it",
+              "drbdadm adjust " + name());
   }
 
   void connections() {
@@ -206,9 +206,10 @@ class Looker {
                 what +
                     ": split brain. Both nodes have changed the data without each other, and the "
                     "changes of one of them will be lost",
-                "decide whose data shall stay. On the other node: drbdadm secondary " + name() +
-                    "; drbdadm connect --discard-my-data " + name() +
-                    ". On the one that keeps its data: drbdadm connect " + name());
+                "decide whose data shall stay, and end the guest on the other node; there:\n"
+                "drbdadm secondary " +
+                    name() + "\ndrbdadm connect --discard-my-data " + name() +
+                    "\nthen on the one that keeps its data:\ndrbdadm connect " + name());
         return;
       case drbd::Parted::TwoPrimaries:
         problem("settings-differ",
@@ -216,7 +217,7 @@ class Looker {
                     ": the nodes differ in allow-two-primaries, as after a loss of power during a "
                     "migration. No data is lost; replication stands still",
                 "drbdadm adjust " + name() +
-                    "    on both nodes, first on the one that did not lose power");
+                    "    (on both nodes, first on the one that kept its power)");
         return;
       case drbd::Parted::UnrelatedData:
         problem("unrelated-data",
@@ -231,8 +232,7 @@ class Looker {
                 (facts_.kernel_log_trouble.empty() ? "" : " (" + facts_.kernel_log_trouble + ')') +
                 ": a person disconnected it, or the reason is in the other node's log",
             "drbdadm adjust " + name() +
-                "    on both nodes; if it is StandAlone again, look at "
-                "`dmesg | grep drbd` on both");
+                "    (on both nodes)\nif it is StandAlone again: dmesg | grep drbd    (on both)");
   }
 
   void disks() {
@@ -245,17 +245,18 @@ class Looker {
         case Disk::Diskless:
         case Disk::Failed:
         case Disk::Detaching:
-          problem(
-              "disk-gone",
-              what +
-                  ": the data is read and written on another node, as long as "
-                  "that is connected",
-              "look for I/O errors (`dmesg`), replace the disk, then: drbdadm attach " + name());
+          problem("disk-gone",
+                  what +
+                      ": the data is read and written on another node, as long as "
+                      "that is connected",
+                  "look for I/O errors with dmesg, and replace the disk, then\ndrbdadm attach " +
+                      name());
           break;
         case Disk::Inconsistent:
         case Disk::Outdated:
           problem("disk-not-good", what + ": the data here must not be used alone",
-                  "connect the node with the good data, it is copied by itself: drbdadm adjust " +
+                  "connect the node with the good data; it is copied by itself then\n"
+                  "drbdadm adjust " +
                       name());
           break;
         default:
@@ -394,7 +395,7 @@ std::vector<Finding> findings_on_node(const Facts& facts) {
         "install drbd-utils; look at `drbdsetup status` and the kernel log");
   else if (facts.drbd.generation == drbd::Generation::Absent)
     add("no-drbd", true, "DRBD is not loaded in this node's kernel",
-        "modprobe drbd; drbdadm up all    (at boot: systemctl enable drbd)");
+        "modprobe drbd\ndrbdadm up all    (at boot: systemctl enable drbd)");
   if (!facts.configured)
     add("configuration", true,
         "the configuration of DRBD cannot be read: " + facts.configuration_trouble +
@@ -411,8 +412,7 @@ std::vector<Finding> findings_on_node(const Facts& facts) {
   if (facts.script == Script::Other)
     add("script-other", true,
         "/etc/xen/scripts/block-drbd is another program than this one: guests start with that",
-        "ls -l /etc/xen/scripts/block-drbd    (the shell script of drbd-utils? see the README, "
-        "Installing)");
+        "ls -l /etc/xen/scripts/block-drbd    (the shell script of drbd-utils?)");
   if (!facts.records_trouble.empty())
     add("records-unseen", facts.is_root,
         "what is remembered cannot be seen: " + facts.records_trouble, "");

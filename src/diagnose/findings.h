@@ -13,7 +13,7 @@ struct Finding {
   bool is_problem = true;  ///< else: good to know
   std::string resource;    ///< empty: about the node
   std::string text;        ///< what is so, and what it means
-  std::string advice;      ///< what to type or to look at; may be empty
+  std::string advice;      ///< what to type or to look at, line by line; may be empty
 };
 
 /// About the node itself: DRBD, tools, xenstore, the installed script.

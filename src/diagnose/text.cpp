@@ -41,21 +41,26 @@ class Table {
   static constexpr std::size_t columns = 8;
   using Row = std::array<std::string, columns>;
 
+  explicit Table(Row titles) { add(std::move(titles), Colour::Faint); }
+
   void add(Row row, Colour colour) { rows_.push_back({std::move(row), colour}); }
 
   template <typename Paint>
   std::string text(Paint paint) const {
-    std::array<std::size_t, columns> widths{};
-    for (const auto& [row, colour] : rows_)
-      for (std::size_t each = 0; each < columns; ++each)
-        widths[each] = std::max(widths[each], row[each].size());
+    std::array<std::size_t, columns> widths{};  // 0: nothing but a title
+    for (std::size_t each = 0; each < columns; ++each)
+      if (std::any_of(rows_.begin() + 1, rows_.end(),
+                      [&](const auto& row) { return !row.first[each].empty(); }))
+        for (const auto& [row, colour] : rows_)
+          widths[each] = std::max(widths[each], row[each].size());
     std::string out;
     for (const auto& [row, colour] : rows_) {
       std::string line;
       for (std::size_t each = 0; each < columns; ++each) {
         if (widths[each] == 0)
           continue;
-        line += row[each] + std::string(widths[each] - row[each].size() + 2, ' ');
+        const bool is_role = each == 2 || each == 4;  // the disk belongs to it
+        line += row[each] + std::string(widths[each] - row[each].size() + (is_role ? 1 : 2), ' ');
       }
       line.erase(line.find_last_not_of(' ') + 1);
       out += paint(line, colour) + '\n';
@@ -110,9 +115,7 @@ class Words {
   }
 
   std::string table() const {
-    Table table;
-    table.add({"device", "resource", "here", "", "there", "", "connection", "guest"},
-              Colour::Faint);
+    Table table({"device", "resource", "here", "", "there", "", "connection", "guest"});
     bool any = false;
     for (const Disk& disk : examination_.disks)
       if (disk.volume != nullptr) {
@@ -177,13 +180,16 @@ class Words {
       return "";
     std::string names;
     for (const std::string& name : examination_.not_up)
-      names += ' ' + name;
-    return '\n' + wrapped("configured, but not up:", names.substr(1).insert(0, 1, ' ').substr(1));
+      names += (names.empty() ? "" : " ") + name;
+    return '\n' + wrapped("configured, but not up: ", names);
   }
 
-  static std::string title_of(const Target& target) {
+  static std::string title_of(const Disk& disk) {
+    const Target& target = disk.target;
     std::string title = target.spec.resource;
-    if (target.spec.volume)
+    const bool is_only_one =
+        disk.volume != nullptr && disk.resource->volumes.size() == 1 && target.guest.empty();
+    if (target.spec.volume && !is_only_one)
       title += '/' + std::to_string(*target.spec.volume);
     if (!target.guest.empty())
       title += " (guest " + printable(target.guest) +
@@ -210,10 +216,18 @@ class Words {
     std::string text;
     for (const Disk& disk : examination_.disks)
       if (style_.every_verdict || !disk.verdicts.is_fine())
-        text += '\n' + title_of(disk.target) + '\n' +
-                verdict("start here    ", disk.verdicts.start) +
-                verdict("migrate here  ", disk.verdicts.migration);
+        text += '\n' + title_of(disk) + '\n' + both(disk.verdicts);
     return text;
+  }
+
+  std::string both(const Verdicts& verdicts) const {
+    const bool same = verdicts.start.outcome == Outcome::Fails &&
+                      verdicts.migration.outcome == Outcome::Fails &&
+                      verdicts.migration.text.starts_with(verdicts.start.text);
+    return verdict("start here    ", verdicts.start) +
+           verdict("migrate here  ",
+                   same ? Verdict{.outcome = Outcome::Fails, .text = "for the same reason"}
+                        : verdicts.migration);
   }
 
   std::string findings() const {
@@ -225,8 +239,12 @@ class Words {
     return text;
   }
 
+  static std::string sentence(const std::string& text) {
+    return text.ends_with('.') || text.ends_with('?') ? text : text + '.';
+  }
+
   std::string finding(const Finding& finding) const {
-    std::string text = wrapped(finding.is_problem ? "! " : "- ", finding.text + '.');
+    std::string text = wrapped(finding.is_problem ? "! " : "- ", sentence(finding.text));
     if (finding.is_problem)
       text.replace(0, 1, painted("!", Colour::Bad));
     std::string_view rest = finding.advice;
@@ -247,13 +265,13 @@ class Words {
       return std::to_string(number) + (number == 1 ? " disk" : " disks");
     };
     std::string text = failing == 0
-                           ? disks(all) + (all == 1 ? ": it works" : ": they work")
-                           : std::to_string(failing) + " of " + disks(all) + " would not work";
+                           ? disks(all) + (all == 1 ? ": it works." : ": they work.")
+                           : std::to_string(failing) + " of " + disks(all) + " would not work.";
     if (all == 0)
-      text = "no disks to test";
+      text = "no disk to test.";
     if (problems > 0)
-      text += ", " + std::to_string(problems) + (problems == 1 ? " problem" : " problems");
-    return '\n' + painted(text + '.', examination_.is_fine() ? Colour::Good : Colour::Bad) + '\n';
+      text += ' ' + std::to_string(problems) + (problems == 1 ? " problem." : " problems.");
+    return '\n' + painted(text, examination_.is_fine() ? Colour::Good : Colour::Bad) + '\n';
   }
 
   const Facts& facts_;
@@ -281,10 +299,12 @@ Monitoring for_monitoring(const Facts& facts, const Examination& examination) {
       troubles.push_back(each.text);
   for (const Disk& disk : examination.disks)
     if (!disk.verdicts.is_fine())
-      troubles.push_back(disk.target.spec.resource + " would not start here");
+      troubles.push_back(disk.target.spec.resource +
+                         ": a guest can neither start here nor migrate to here");
   if (troubles.empty())
-    return {.exit_code = 0,
-            .line = line("OK", std::to_string(examination.disks.size()) + " disks, no problem")};
+    return {
+        .exit_code = 0,
+        .line = line("OK", "disks: " + std::to_string(examination.disks.size()) + ", no problem")};
   std::string text = troubles.front();
   if (troubles.size() > 1)
     text += " (and " + std::to_string(troubles.size() - 1) + " more)";

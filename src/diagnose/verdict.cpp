@@ -19,6 +19,8 @@ using policy::Purpose;
 
 namespace {
 
+constexpr const char* nothing_in_the_way = "nothing is in the way";
+
 Verdict works(std::string text) {
   return {.outcome = Outcome::Works, .text = std::move(text)};
 }
@@ -114,7 +116,7 @@ class Judge {
       return fails(wait.empty() ? last.because : "would " + wait + ", then: " + last.because);
     if (const drbd::Answer answer = foreseen_answer(resource_, volume_); !answer.ok())
       return fails(policy::explain_promotion(resource_.name, answer));
-    return works(wait.empty() ? "would start" : "would " + wait + ", then start");
+    return works(wait.empty() ? nothing_in_the_way : "would " + wait + ", then start");
   }
 
   Verdict migration() {
@@ -127,7 +129,7 @@ class Judge {
       return hand_over();
     if (const drbd::Answer answer = foreseen_answer(resource_, volume_); !answer.ok())
       return fails(policy::explain_hand_over(resource_.name, answer));
-    return works("would be taken; no other node is Primary now");
+    return works(std::string(nothing_in_the_way) + "; no other node is Primary now");
   }
 
   Verdict hand_over() {
@@ -164,9 +166,12 @@ class Judge {
   }
 
   static std::string waiting(const Decision& decision) {
-    return is_waiting(decision.action) ? "wait up to " + in_seconds(patience_for(decision.action)) +
-                                             ", because " + decision.because
-                                       : "";
+    if (!is_waiting(decision.action))
+      return "";
+    // Its reason is who is waited for.
+    const bool is_for_link = decision.action == Action::WaitForLink;
+    return "wait up to " + in_seconds(patience_for(decision.action)) +
+           (is_for_link ? " for " : ", because ") + decision.because;
   }
 
   policy::Situation situation() const {

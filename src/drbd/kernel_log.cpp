@@ -24,6 +24,9 @@ constexpr struct {
     {"Unrelated data, aborting", Parted::UnrelatedData},
 };
 
+/// What came before is history.
+constexpr std::string_view begin_of_a_connection = "conn( StandAlone -> Unconnected )";
+
 /// Whether `line` has `word`, and it does not go on as another name would.
 bool has_word(std::string_view line, std::string_view word) {
   for (auto at = line.find(word); at != std::string_view::npos; at = line.find(word, at + 1)) {
@@ -47,8 +50,12 @@ Parted why_parted(std::string_view kernel_log, const Resource& resource) {
   Parted parted = Parted::Unknown;
   while (!kernel_log.empty()) {
     const std::string_view line = take_line(kernel_log);
+    if (line.find("drbd") == std::string_view::npos || !is_about(line, resource))
+      continue;
+    if (line.find(begin_of_a_connection) != std::string_view::npos)
+      parted = Parted::Unknown;
     for (const auto& reason : reasons)
-      if (line.find(reason.words) != std::string_view::npos && is_about(line, resource))
+      if (line.find(reason.words) != std::string_view::npos)
         parted = reason.parted;
   }
   return parted;

@@ -87,8 +87,8 @@ struct PeerVolume {
   int number = 0;
   Replication replication = Replication::Unknown;
   Disk disk = Disk::Unknown;
-  std::optional<double> in_sync;    ///< percent, during a resync
-  std::optional<int> seconds_left;  ///< of the resync, where it is told
+  std::optional<double> in_sync{};    ///< percent, during a resync
+  std::optional<int> seconds_left{};  ///< of the resync, where it is told
 };
 
 /// A node on the other end of a connection.

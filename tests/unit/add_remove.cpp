@@ -763,7 +763,7 @@ TEST_CASE("the device is still open at remove") {
 TEST_CASE("a look that fails does not end remove: giving up would leave a Primary behind") {
   FakeNode node(GENERATE(8, 9));
   REQUIRE(add(node, 5));
-  node.drbd.takes = 6s;  // longer than a look may take
+  node.drbd.takes = 16s;  // longer than a look may take
   SECTION("it passes") {
     node.clock.at(12s, [&] { node.drbd.takes = 0s; });
     REQUIRE(remove(node, 5));

@@ -39,7 +39,28 @@ TEST_CASE("what this program calls itself", "[command line]") {
   CHECK(refused({"keep", "a\x1b[2J"}, "'a?[2J' is none"));
   CHECK(refused({"keep", "--force"}, "--force"));
   CHECK(refused({"keep", "-f"}, "-f"));
-  CHECK(refused({"keep", "Wheezy", "Jessie"}, "positional"));
+  CHECK(refused({"keep", "Wheezy", "Jessie"}, "one resource"));
+}
+
+TEST_CASE("what an administrator types", "[command line]") {
+  const auto whole = parse_command_line({"test"});
+  REQUIRE(whole);
+  CHECK(whole->verb == Verb::Test);
+  CHECK(whole->asked.empty());
+  CHECK(whole->form == Form::Words);
+  const auto asked =
+      parse_command_line({"test", "-v", "drbd:Wheezy,xvda,w", "/etc/xen/a.cfg", "-a"});
+  REQUIRE(asked);
+  CHECK(asked->asked == Words{"drbd:Wheezy,xvda,w", "/etc/xen/a.cfg"});
+  CHECK(asked->tells_commands);
+  CHECK(asked->every_verdict);
+  CHECK(parse_command_line({"test", "--json", "Wheezy"})->form == Form::Json);
+  CHECK(parse_command_line({"--monitoring", "test"})->form == Form::Monitoring);
+  CHECK(refused({"test", "--json", "--monitoring"}, "stand alone"));
+  CHECK(refused({"test", "--json", "--verbose"}, "stand alone"));
+  CHECK(refused({"add", "--json"}, "--json is an option of test"));
+  CHECK(refused({"keep", "Wheezy", "-v"}, "--verbose is an option of test"));
+  CHECK(refused({"test", "--force"}, "--force"));
 }
 
 TEST_CASE("help and version", "[command line]") {
@@ -54,9 +75,9 @@ TEST_CASE("help and version", "[command line]") {
 }
 
 TEST_CASE("without a verb nothing is done", "[command line]") {
-  CHECK(refused({}, "add or remove"));
-  CHECK(refused({""}, "add or remove"));
-  CHECK(refused({"--"}, "add or remove"));
+  CHECK(refused({}, "add, remove or test"));
+  CHECK(refused({""}, "add, remove or test"));
+  CHECK(refused({"--"}, "add, remove or test"));
 }
 
 TEST_CASE("what is unknown is refused and named", "[command line]") {
@@ -73,15 +94,15 @@ TEST_CASE("more than a verb is refused", "[command line]") {
   CHECK(refused({"add", "remove"}, "'add' stands alone"));
   CHECK(refused({"remove", "Wheezy"}, "'remove' stands alone"));
   CHECK(refused({"add", ""}, "'add' stands alone"));
-  CHECK(refused({"add", "remove", "keep"}, "positional"));
+  CHECK(refused({"add", "remove", "keep"}, "'add' stands alone"));
 }
 
 TEST_CASE("the usage names every verb and option", "[command line]") {
   const std::string text = usage();
-  for (const char* word :
-       {"add", "remove", "keep", "--help", "--version", "-h", "-V", "XENBUS_PATH"})
+  for (const char* word : {"add", "remove", "keep", "test", "--help", "--version", "-h", "-V",
+                           "--all", "--json", "--monitoring", "--verbose", "XENBUS_PATH"})
     CHECK(text.find(word) != std::string::npos);
-  for (const char* inside : {"--verb", "--resource"})  // what they are called inside
+  for (const char* inside : {"--words"})  // what they are called inside
     CHECK(text.find(inside) == std::string::npos);
   CHECK(text.back() == '\n');
 }

@@ -70,8 +70,8 @@ TEST_CASE("megabytes of nonsense do no harm", "[drbd][garbage]") {
     for (const char sign : {'{', '"', ' ', 'x', '\n'}) {
       text.assign(size, sign);
       CHECK_FALSE(read_status_json(text));
-      CHECK_FALSE(read_show_json(text));
-      CHECK_FALSE(read_show_text(text));
+      CHECK_FALSE(the_only(read_show_json(text)));
+      CHECK_FALSE(the_only(read_show_text(text)));
       CHECK_FALSE(read_dump(text, "r0"));
       read_status_text(text);
       read_answer(10, text);

@@ -58,3 +58,21 @@ TEST_CASE("a role that is not known is Unknown", "[drbd][proc]") {
   CHECK(read_minor_roles("0: ro:Tertiary/Primary\n1: ro:\n2: ro:Primary\n") ==
         Roles{{0, Role::Unknown}, {1, Role::Unknown}, {2, Role::Primary}});
 }
+
+TEST_CASE("how long a resync takes", "[drbd][proc]") {
+  CHECK(
+      read_resync_times("version: 8.4.11 (api:1/proto:86-101)\n"
+                        " 0: cs:Connected ro:Primary/Secondary ds:UpToDate/UpToDate C r-----\n"
+                        "    ns:0 nr:0 dw:0 dr:0 al:8 bm:0 lo:0 pe:0 ua:0 ap:0 ep:1 wo:f oos:0\n"
+                        " 3: cs:SyncTarget ro:Secondary/Primary ds:Inconsistent/UpToDate C r-----\n"
+                        "\t[>...................] sync'ed:  4.1% (505600/524236)K\n"
+                        "\tfinish: 1:01:12 speed: 6,912 (6,912) K/sec\n"
+                        " 4: cs:SyncTarget ro:Secondary/Primary ds:Inconsistent/UpToDate C r-----\n"
+                        "\tfinish: soon speed: 0 (0) K/sec\n") == std::map<int, int>{{3, 3672}});
+}
+
+TEST_CASE("the version of the module", "[drbd][proc]") {
+  CHECK(read_version("version: 8.4.11 (api:1/proto:86-101)\n") == "8.4.11");
+  CHECK(read_version("") == "");
+  CHECK(read_version("DRBD is loaded\n") == "");
+}

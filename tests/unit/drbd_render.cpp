@@ -104,7 +104,7 @@ Result<Settings> the_only(Result<std::vector<Settings>> shown) {
   if (!shown)
     return failure(shown.error());
   if (shown->size() != 1)
-    return failure("settings of other than one resource", shown->empty() ? ENOENT : 0);
+    return failure("DRBD has no such resource in the kernel: it is not up", ENOENT);
   return std::move(shown->front());
 }
 
@@ -132,6 +132,19 @@ const std::string& text_to_read(const Capture& capture) {
   return reader_for(capture.command) == Reader::Answer ? capture.err : capture.out;
 }
 
+namespace {
+
+std::string render_each(const Result<std::vector<Settings>>& shown) {
+  if (!shown || shown->size() < 2)
+    return render(the_only(shown));
+  std::string text;
+  for (const Settings& each : *shown)
+    text += render(Result<Settings>(each));
+  return text;
+}
+
+}  // namespace
+
 std::string read_and_render(const Capture& capture, const std::string& text) {
   switch (reader_for(capture.command)) {
     case Reader::StatusText:
@@ -139,9 +152,9 @@ std::string read_and_render(const Capture& capture, const std::string& text) {
     case Reader::StatusJson:
       return render(read_status_json(text));
     case Reader::ShowText:
-      return render(the_only(read_show_text(text)));
+      return render_each(read_show_text(text));
     case Reader::ShowJson:
-      return render(the_only(read_show_json(text)));
+      return render_each(read_show_json(text));
     case Reader::Dump:
       return render_dump(
           read_dump(text, capture.command.substr(capture.command.find_last_of(' ') + 1)));

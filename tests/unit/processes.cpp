@@ -166,7 +166,7 @@ TEST_CASE("what a tool said last counts, too", "[process]") {
   const Tools tools;
   // It ends while nobody reads: who ran it stands still, in a process of its own.
   tools.tool("tool",
-             "head -c 1040000 /dev/zero; sleep 0.2\n"
+             "head -c 8380000 /dev/zero; sleep 0.2\n"
              "{ sleep 0.3; kill -CONT $PPID; } >/dev/null 2>&1 &\n"
              "kill -STOP $PPID; head -c $1 /dev/zero");
   const auto run_with = [&](int size) {
@@ -174,11 +174,11 @@ TEST_CASE("what a tool said last counts, too", "[process]") {
       const auto output = tools.run({"tool", std::to_string(size)});
       if (!output)
         return output.error().code == EFBIG ? 1 : 2;
-      return output->out.size() == 1'040'000 + static_cast<std::size_t>(size) ? 0 : 3;
+      return output->out.size() == 8'380'000 + static_cast<std::size_t>(size) ? 0 : 3;
     });
     return we.wait();
   };
-  CHECK(run_with(8'576) == 0);
+  CHECK(run_with(8'608) == 0);
   CHECK(run_with(50'000) == 1);
 }
 
