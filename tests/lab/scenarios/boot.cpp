@@ -7,8 +7,8 @@ namespace {
 
 using Catch::Matchers::ContainsSubstring;
 
-// Emulation in emulation.
-constexpr auto time_to_boot = 600s;
+// Emulation in emulation: the BIOS reads sector by sector, and Debian 13's kernel has twelve megabytes.
+constexpr auto time_to_boot = 1200s;
 
 void put_boot_disk(Node& node) {
   node.types(
