@@ -124,7 +124,7 @@ class Looker {
       problem("held-open",
               what + ". It is held open by " + joined(openers) +
                   ": as long as it is, the role cannot be given back",
-              "end that, then: drbdadm secondary " + name());
+              "end that, then\ndrbdadm secondary " + name());
       return;
     }
     problem("idle-primary",
@@ -299,7 +299,7 @@ class Looker {
     if (resource_.suspended)
       problem(
           "suspended", name() + " has its I/O suspended: whoever reads or writes it stands still",
-          "when the reason is gone (quorum, fencing, `drbdadm suspend-io`): drbdadm resume-io " +
+          "when the reason is gone (quorum, fencing, `drbdadm suspend-io`)\ndrbdadm resume-io " +
               name());
     for (const Volume& volume : resource_.volumes)
       if (!volume.quorum)
@@ -307,7 +307,7 @@ class Looker {
                 volume_name(volume) +
                     " has no quorum: too few nodes see each other, and nothing "
                     "here may write",
-                "connect more of the nodes: drbdadm status " + name());
+                "connect more of the nodes, and see\ndrbdadm status " + name());
   }
 
   void claims() {
