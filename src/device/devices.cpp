@@ -123,6 +123,8 @@ class RealDevices final : public Devices {
 
   /// "dm-3 (vg0-root, see `dmsetup ls`)": what LVM calls it says more.
   std::string name_of_holder(const std::string& holder) const {
+    if (holder.starts_with("drbd"))
+      return holder + " (a DRBD resource stacked on it, see `drbdsetup status --verbose`)";
     std::ifstream file(root_ + "/sys/class/block/" + holder + "/dm/name");
     std::string name;
     std::getline(file, name);

@@ -186,6 +186,17 @@ class Drbdsetup final : public Drbd {
     if (output && output->exit_code == 0)
       return "DRBD resource " + resource +
              " is configured but not up on this node: run `drbdadm up " + resource + "`";
+    // drbdadm for 8.4; the one for 9 makes no difference.
+    if (output && output->err.find("is a stacked resource") != std::string::npos)
+      return "DRBD resource " + resource +
+             " is stacked on another one, and not up on this node. It can be up only where that "
+             "one "
+             "is Primary: see its name after stacked-on-top-of in `drbdadm dump " +
+             resource +
+             "`, and whether it is Primary on its other node, where the guest may run then. If "
+             "not, "
+             "run `drbdadm primary` for it and `drbdadm --stacked up " +
+             resource + "` here";
     if (output && output->err.find("not defined in your config") != std::string::npos)
       return "there is no DRBD resource " + resource +
              " in this node's configuration: compare the name in the guest's disk line with "

@@ -90,6 +90,13 @@ TEST_CASE("device-mapper and md on top of the device are named", "[device]") {
   CHECK(root.host_uses(2).empty());
 }
 
+TEST_CASE("a DRBD resource that is stacked on the device is named", "[device]") {
+  const Root root;
+  root.holder(1, "drbd10");
+  CHECK(root.host_uses(1) ==
+        Words{"used by drbd10 (a DRBD resource stacked on it, see `drbdsetup status --verbose`)"});
+}
+
 TEST_CASE("swap on the device is named", "[device]") {
   const Root root;
   if (!root.node("dev/drbd1", 147, 1)) {

@@ -552,6 +552,13 @@ TEST_CASE("why a resource is not up is told with what to run", "[drbdsetup]") {
     CHECK(node.processes.commands == Commands{"drbdadm sh-resource r2"});
     CHECK(node.processes.last_limit == 5s);
   }
+  SECTION("stacked, and not up: 8.4 asks for --stacked") {
+    Node node = Node::v84();
+    node.answer(1, "", "'r2' is a stacked resource, and not available in normal mode.\n");
+    const std::string why = node.drbd->why_not_up("r2", 5s);
+    CHECK(says(why, "is stacked on another one"));
+    CHECK(says(why, "`drbdadm --stacked up r2`"));
+  }
   SECTION("not configured") {
     Node node = Node::v9();
     node.answer("drbd9/unknown.adm-status.txt");
