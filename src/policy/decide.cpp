@@ -85,11 +85,17 @@ const User* second_instance(const Situation& situation) {
 }
 
 std::string busy(const Request& request, const User& user) {
-  return title(request) + " is already in use on this node: " + user.description +
-         (user.relation == Relation::Host ? ". Two users would destroy the data. Release it first"
-                                          : " has it. Two guests would destroy the data. Shut that "
-                                            "guest down first (xl list), or detach its disk (xl "
-                                            "block-detach)");
+  const std::string used = title(request) + " is already in use on this node: " + user.description;
+  if (user.relation == Relation::Host)
+    return used + ". Two users would destroy the data. Release it first";
+  if (xenstore::is_kept_of(request.guest, user.guest))
+    return used +
+           " has it. xl has kept that one of this guest (on_crash=rename-restart), and its last "
+           "writes may not be on the disk yet. Look at it (`xl dump-core`), then `xl destroy " +
+           printable(user.guest) + "` and start this guest again";
+  return used +
+         " has it. Two guests would destroy the data. Shut that guest down first (xl list), or "
+         "detach its disk (xl block-detach)";
 }
 
 /// Why this node's data cannot take over now; empty when it can.

@@ -163,6 +163,16 @@ Result<std::vector<Backend>> backends_on_major(Store& store, unsigned major) {
   });
 }
 
+bool is_kept_of(std::string_view guest, std::string_view name) {
+  constexpr std::string_view form = "-00000000T0000Z";
+  if (guest.empty() || !name.starts_with(guest))
+    return false;
+  const std::string_view time = name.substr(guest.size());
+  return std::equal(time.begin(), time.end(), form.begin(), form.end(), [](char c, char expected) {
+    return expected == '0' ? c >= '0' && c <= '9' : c == expected;
+  });
+}
+
 Result<Domain> read_domain(Store& store, DomId id) {
   Domain domain{.id = id, .exists = store.domain_exists(id), .name = {}, .vm = {}, .target = {}};
   const auto target = read_if_permitted(store, "/local/domain/" + std::to_string(id) + "/target");

@@ -79,6 +79,10 @@ inline bool has_left(const Domain& domain) {
   return domain.name.ends_with("--migratedaway");
 }
 
+/// xl's name for what it keeps of a guest when it starts another one in its place
+/// (`rename-restart`): `NAME-20261124T1718Z`, with an uuid of its own.
+bool is_kept_of(std::string_view guest, std::string_view name);
+
 /// A stub domain is described by its guest's name and vm.
 Result<Domain> read_domain(Store& store, DomId id);
 

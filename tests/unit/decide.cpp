@@ -304,3 +304,17 @@ TEST_CASE("an incoming guest shares with its own source only") {
   now.users.front().guest = "web--incoming";
   CHECK(decide(request(Purpose::Incoming), now).action == Action::Refuse);
 }
+
+TEST_CASE("what xl has kept of a guest after a crash is told apart from another guest") {
+  Situation now = situation({PeerLooks::Secondary}, Role::Primary);
+  now.users = {user(Relation::OtherVm)};
+  const auto says_destroy = [&] {
+    const Decision decision = decide(request(Purpose::Start), now);
+    REQUIRE(decision.action == Action::Refuse);
+    return decision.because.find("`xl destroy " + now.users.front().guest + '`') !=
+           std::string::npos;
+  };
+  CHECK_FALSE(says_destroy());
+  now.users.front().guest = "web-20261124T1718Z";
+  CHECK(says_destroy());
+}

@@ -292,3 +292,13 @@ TEST_CASE("the same virtual machine", "[xenstore]") {
   CHECK_FALSE(same_vm(domain(5, "uuid"), domain(6, "")));
   CHECK_FALSE(same_vm(domain(5, ""), domain(6, "-1")));
 }
+
+TEST_CASE("what xl keeps of a guest that it starts anew is known by its name", "[xenstore]") {
+  CHECK(is_kept_of("web", "web-20261124T1718Z"));
+  CHECK_FALSE(is_kept_of("web", "web"));
+  CHECK_FALSE(is_kept_of("web", "web-2"));
+  CHECK_FALSE(is_kept_of("web", "web2-20261124T1718Z"));
+  CHECK_FALSE(is_kept_of("web", "web-20261124T171xZ"));
+  CHECK_FALSE(is_kept_of("web", "web-20261124T1718Z-20261124T1719Z"));
+  CHECK_FALSE(is_kept_of("", "-20261124T1718Z"));
+}

@@ -4,6 +4,8 @@
 namespace block_drbd::lab {
 namespace {
 
+using Catch::Matchers::ContainsSubstring;
+
 void create(Node& node, const std::string& setting = "") {
   node.types("xl create /etc/xen/wheezy.cfg " + setting);
   node.guest_writes("wheezy");
@@ -20,7 +22,7 @@ void is_over(Node& node) {
 
 }  // namespace
 
-TEST_CASE_METHOD(Lab, "a guest crashes - restart, destroy and preserve") {
+TEST_CASE_METHOD(Lab, "a guest crashes - restart, destroy, preserve and rename-restart") {
   create(node1, "'on_crash=\"restart\"'");
   crash(node1);
   node1.reports("wheezy", "record chain 1\\.\\.[0-9]+ ok");
@@ -40,6 +42,19 @@ TEST_CASE_METHOD(Lab, "a guest crashes - restart, destroy and preserve") {
   REQUIRE(node1.role("Wheezy") == "Primary");
   node1.types("xl destroy wheezy");
   is_over(node1);
+
+  // xl keeps it under another name, with its disk, and starts another one: that is refused.
+  create(node1, "'on_crash=\"rename-restart\"'");
+  crash(node1);
+  REQUIRE(eventually(
+      [&] { return node1.log().find("and start this guest again") != std::string::npos; }));
+  const std::string kept = node1.types("xl list | grep -o '^wheezy-[0-9T]*Z'");
+  REQUIRE_THAT(node1.log(), ContainsSubstring("`xl destroy " + kept.substr(0, kept.size() - 1)));
+  REQUIRE_FALSE(node1.has_guest("wheezy"));
+  REQUIRE(node1.role("Wheezy") == "Primary");
+  node1.types("xl destroy " + kept);
+  is_over(node1);
+  records_are_whole("wheezy", disk_of_wheezy);
 }
 
 TEST_CASE_METHOD(Lab, "a guest is saved, and restored here and on the other node") {
