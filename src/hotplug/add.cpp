@@ -224,8 +224,7 @@ class Attaching {
   /// Neither this run nor any other made the resource Primary, as far as anybody remembers: what a
   /// skipped `remove` left is nobody's decision.
   bool is_primary_by_person(const Survey& seen) const {
-    return seen.resource.role == Role::Primary &&
-           (claim_ ? claim_->leave_role : seen.claims.empty());
+    return seen.resource.role == Role::Primary && (claim_ ? by_person_ : seen.claims.empty());
   }
 
   Result<Decision> decide(const Survey& seen) {
@@ -295,16 +294,15 @@ class Attaching {
     if (auto claimed = claim(seen, volume, before == Role::Primary); !claimed)
       return failure(claimed.error());
     bool is_primary = before == Role::Primary;
-    // A role that nobody here has asked for by now is left over from an earlier guest.
-    const bool left_over = is_primary && !promoted_ &&
-                           (!claim_->leave_role || decision.action == Action::HandOver) &&
-                           nobody_has(seen, volume);
-    if (left_over) {
+    // A role that no guest here has is left over from an earlier one, or a person gave it, or on
+    // DRBD 9 whoever has opened the device.
+    if (is_primary && !promoted_ && nobody_has(seen, volume)) {
       const auto closed = is_closed(seen.resource, volume);
       if (!closed)
         return failure(closed.error());
       if (!*closed)
         return wait_for_close();
+      claim_->leave_role = false;  // it was given back just now, and is ours from here on
       is_primary = false;
     }
     if (decision.action == Action::HandOver) {
@@ -347,8 +345,8 @@ class Attaching {
     });
   }
 
-  /// The role is left over from a guest that has ended. Its last writes may still be on their way,
-  /// and would land over those of the next one; DRBD gives the role back only when all is closed.
+  /// Last writes of a guest that has ended may still be on their way, and would land over those of
+  /// the next one; or somebody writes by hand. DRBD gives the role back only when all is closed.
   Result<bool> is_closed(const drbd::Resource& resource, const drbd::Volume& volume) {
     const auto answer = host_.drbd.demote(resource, volume, budget_.left());
     if (!answer)
@@ -358,12 +356,14 @@ class Attaching {
 
   Result<Turn> wait_for_close() {
     if (waited(Awaited::Close) < patience_for_close)
-      return wait_for(Awaited::Close, "the device is still open for an earlier guest");
-    return failure("DRBD resource " + request_.resource +
-                   " is still held open for a guest that has ended here: its last writes may still "
-                   "come, over those of the next guest. Look who has it with `fuser -v /dev/drbd" +
-                   std::to_string(claim_->minor) + "`, and at `drbdadm status " +
-                   request_.resource + "` for suspended I/O");
+      return wait_for(Awaited::Close, "the device is held open, and not by a guest that runs here");
+    return failure(
+        "DRBD resource " + request_.resource +
+        " is held open on this node, and not by a guest that runs here: what comes from "
+        "there, be it the last writes of an earlier guest, would land over those of this "
+        "one. Look who has it with `fuser -v /dev/drbd" +
+        std::to_string(claim_->minor) + "`, and at `drbdadm status " + request_.resource +
+        "` for suspended I/O");
   }
 
   Result<Turn> wait_for_window(const std::string& because) {
@@ -521,18 +521,22 @@ class Attaching {
 
   /// Written before the role is touched: whatever happens to us then, `remove` knows.
   Result<void> claim(const Survey& seen, const drbd::Volume& volume, bool is_primary) {
-    if (!claim_)
+    if (!claim_) {
+      by_person_ = is_primary && seen.in_use.empty() && seen.claims.empty();
       claim_ = Claim{.backend = path_,
                      .resource = request_.resource,
                      .volume = request_.volume,
                      .minor = volume.minor,
                      .phase = Phase::Promoting,
                      // What a killed or forgotten use of ours left is not somebody else's.
-                     .leave_role = is_primary && seen.in_use.empty() && seen.claims.empty(),
+                     .leave_role = by_person_,
                      .unanswered = false,
                      .incoming = request_.purpose == Purpose::Incoming,
                      .domain = domain_.name,
                      .vm = domain_.vm};
+    }
+    if (!is_primary)  // what was given up is nobody's
+      by_person_ = claim_->leave_role = false;
     claim_->minor = volume.minor;
     return host_.records.write(*claim_);
   }
@@ -572,6 +576,7 @@ class Attaching {
   int windows_ = 0;  ///< that were closed again before the promotion
   bool has_keeper_ = false;
   bool promoted_ = false;
+  bool by_person_ = false;  ///< Primary before this run began, and by none of ours
   bool saw_a_peer_ = false;
   std::map<Awaited, TimePoint> since_;
   std::string waiting_for_;

@@ -235,22 +235,19 @@ class Release {
 
   Result<Turn> demote(const Survey& seen) {
     const auto volumes = volumes_to_demote(seen.resource, seen.claims);
-    const bool unanswered =
-        late_ && std::any_of(seen.claims.begin(), seen.claims.end(), [&](const Claim& claim) {
-          return claim.unanswered &&
-                 std::none_of(volumes.begin(), volumes.end(), [&](const drbd::Volume& volume) {
-                   return !volume.role || volume.minor == claim.minor;
-                 });
-        });
+    std::vector<drbd::Volume> answered;
     bool lasting = false;
     for (const drbd::Volume& volume : volumes) {
       const auto answer =
           host_.drbd.demote(seen.resource, volume, budget_.less(time_for_a_look).left());
-      if (!answer)
+      if (!answer) {
         trouble_.push_back(answer.error().message);
-      else if (!answer->ok())
+        continue;
+      }
+      answered.push_back(volume);
+      if (!answer->ok())
         trouble_.push_back("DRBD says \"" + answer->text + '"');
-      if (answer && answer->code == drbd::code::held_open)
+      if (answer->code == drbd::code::held_open)
         lasting = lasting || !host_.devices.host_uses(volume.minor).empty();
     }
     // The state counts, not the exit code: a command that was stopped may have taken effect.
@@ -265,6 +262,14 @@ class Release {
     if (!volumes.empty())
       host_.report.tell(Severity::Info, "DRBD resource " + resource_ +
                                             " is Secondary again: its last guest here has ended");
+    // DRBD carries out one command after another: what came before an answered one is over.
+    const bool unanswered =
+        late_ && std::any_of(seen.claims.begin(), seen.claims.end(), [&](const Claim& claim) {
+          return claim.unanswered &&
+                 std::none_of(answered.begin(), answered.end(), [&](const drbd::Volume& volume) {
+                   return !volume.role || volume.minor == claim.minor;
+                 });
+        });
     if (unanswered) {
       trouble_.emplace_back("DRBD has not answered a promotion, which may still take effect");
       return Turn::Again;

@@ -45,8 +45,22 @@ bool fences(const drbd::Settings& settings) {
   return settings.fencing != none || each_connection;
 }
 
+bool is_diskless(const drbd::Volume& volume) {
+  return volume.disk == Disk::Diskless;
+}
+
+/// Two nodes without disks may both be Primary through a third that has one, and both have quorum,
+/// though they do not see each other: DRBD 9 allows that where it allows two primaries.
+bool may_be_primary_behind_server(const drbd::Settings& settings, const Resource& resource) {
+  return std::any_of(resource.volumes.begin(), resource.volumes.end(), is_diskless) &&
+         std::any_of(settings.connections.begin(), settings.connections.end(),
+                     [](const auto& each) { return each.two_primaries; });
+}
+
 /// Two halves of the nodes cannot both have quorum. `quorum 1` is no such policy.
 bool has_quorum_policy(const drbd::Settings& settings, const Resource& resource) {
+  if (may_be_primary_behind_server(settings, resource))
+    return false;
   if (settings.quorum == "majority" || settings.quorum == "all")
     return true;
   const std::size_t nodes = resource.peers.size() + 1;
@@ -98,6 +112,13 @@ std::string busy(const Request& request, const User& user) {
          "detach its disk (xl block-detach)";
 }
 
+bool has_good_data(const Peer& peer, int volume) {
+  return drbd::is_settled(peer) &&
+         std::any_of(peer.volumes.begin(), peer.volumes.end(), [&](const drbd::PeerVolume& each) {
+           return each.number == volume && each.disk == Disk::UpToDate;
+         });
+}
+
 /// Why this node's data cannot take over now; empty when it can.
 std::string unfit_for_hand_over(const Request& request, const Resource& resource,
                                 const Peer& source) {
@@ -109,8 +130,11 @@ std::string unfit_for_hand_over(const Request& request, const Resource& resource
                      [&](const drbd::PeerVolume& each) { return each.number == volume.number; });
     if (there == source.volumes.end())
       return "volume " + std::to_string(volume.number) + " is not replicated";
-    const bool good = volume.disk == Disk::UpToDate ||
-                      (volume.disk == Disk::Diskless && there->disk == Disk::UpToDate);
+    const bool good =
+        volume.disk == Disk::UpToDate ||
+        (is_diskless(volume) &&
+         std::any_of(resource.peers.begin(), resource.peers.end(),
+                     [&](const Peer& peer) { return has_good_data(peer, volume.number); }));
     if (!good)
       return "the disk of volume " + std::to_string(volume.number) + " is " +
              std::string(to_string(volume.disk)) + " here";

@@ -24,8 +24,8 @@ struct Claim {
   int minor =
       -1;  ///< -1: all volumes; the disk was attached by the shell script, which promotes all
   Phase phase = Phase::Promoting;
-  /// The volume was Primary before by somebody else's hand, and this disk was never attached: the
-  /// role is not ours to give back.
+  /// The volume was Primary before by somebody else's hand, who may still use it: the role is not
+  /// ours to give back.
   bool leave_role = false;
   /// DRBD did not answer a promotion: it may still take effect.
   bool unanswered = false;

@@ -284,6 +284,41 @@ TEST_CASE("a start while the peer cannot be seen") {
   }
 }
 
+TEST_CASE("Primary for somebody who has the device open: no guest gets it beside him") {
+  FakeNode node(GENERATE(8, 9));
+  const bool seen = GENERATE(true, false);
+  if (!seen)
+    node.link_is_down();
+  node.drbd.set_role(1, Role::Primary);
+  node.drbd.open.insert(1);
+  SECTION("as long as it is open") {
+    CHECK(says(add(node, 5), "is held open"));
+    CHECK(node.value(5, "physical-device").empty());
+    CHECK(node.drbd.count("primary 1") == 0);
+    CHECK(node.drbd.role(1) == Role::Primary);
+    CHECK(node.records.all.empty());
+  }
+  SECTION("DRBD 9 makes it Secondary again when he closes it: he decided nothing") {
+    node.clock.at(seen ? 5s : 12s, [&] {
+      node.drbd.open.clear();
+      node.drbd.set_role(1, Role::Secondary);
+    });
+    const auto result = add(node, 5);
+    CHECK(result.has_value() == seen);
+    if (!seen)
+      require_nothing_left_behind(node, 5);
+  }
+  SECTION("and what the guest gets then is given back when its add fails after all") {
+    node.clock.at(5s, [&] {
+      node.drbd.open.clear();
+      node.drbd.set_role(1, Role::Secondary);
+    });
+    node.devices.without_node = {1};
+    CHECK_FALSE(add(node, 5));
+    require_nothing_left_behind(node, 5);
+  }
+}
+
 TEST_CASE("a guest that had the resource while the peer cannot be seen may reboot") {
   FakeNode node(GENERATE(8, 9));
   REQUIRE(add(node, 5));
@@ -493,7 +528,7 @@ TEST_CASE("a living second instance of the same guest is busy, a vanished one is
         CHECK(node.report.said.size() == 1);
       }
       SECTION("and stays so") {
-        CHECK(says(add(node, 5), "still held open"));
+        CHECK(says(add(node, 5), "is held open"));
         CHECK(node.value(5, "physical-device").empty());
       }
     }
@@ -696,13 +731,21 @@ TEST_CASE("an add that was killed is cleaned up by libxl's remove") {
   CHECK(node.records.all.empty());
 }
 
-TEST_CASE("a failed add leaves a role that a person gave") {
+TEST_CASE("a failed add gives back a role that it found and nobody used") {
   FakeNode node(GENERATE(8, 9));
   node.drbd.set_role(1, Role::Primary);
   node.devices.without_node = {1};
   CHECK_FALSE(add(node, 5));
-  CHECK(node.drbd.role(1) == Role::Primary);
-  CHECK(node.records.all.empty());
+  require_nothing_left_behind(node, 5);
+}
+
+TEST_CASE("a person's decision outlasts a wait") {
+  FakeNode node(GENERATE(8, 9));
+  node.link_is_down();
+  node.drbd.set_role(1, Role::Primary);
+  node.devices.without_node = {1};
+  node.clock.at(12s, [&] { node.devices.without_node.clear(); });
+  REQUIRE(add(node, 5));
 }
 
 TEST_CASE("the device is still open at remove") {
@@ -796,6 +839,16 @@ TEST_CASE("a promotion that DRBD does not answer is not forgotten") {
   SECTION("it never does") {
     CHECK(says(remove(node, 5), "may still be Primary on this node, or become so"));
   }
+}
+
+TEST_CASE("9: a role that goes as it came, by hand, says nothing about an unanswered promotion") {
+  FakeNode node(9);
+  node.drbd.promotion_hangs = node.drbd.demotion_hangs = true;
+  node.clock.at(20s, [&] { node.drbd.set_role(1, Role::Primary); });
+  node.clock.at(30s, [&] { node.drbd.set_role(1, Role::Secondary); });
+  CHECK(says(add(node, 5), "may still be Primary on this node"));
+  REQUIRE(node.records.all.size() == 1);
+  CHECK(node.records.all.front().unanswered);
 }
 
 TEST_CASE("an add that is killed while DRBD has not answered: its promotion is not forgotten") {
@@ -932,10 +985,10 @@ TEST_CASE("disks that the shell script attached, removed in parallel") {
   CHECK(node.records.all.empty());
 }
 
-TEST_CASE("a rollback that fails at first still leaves a role that a person gave") {
+TEST_CASE("a rollback that fails at first still leaves a role that somebody uses") {
   FakeNode node(GENERATE(8, 9));
   node.drbd.set_role(1, Role::Primary);
-  node.devices.without_node = {1};
+  node.drbd.open.insert(1);
   node.drbd.before_status = [&] {
     if (node.clock.elapsed() >= 5s)
       node.drbd.takes = 40s;

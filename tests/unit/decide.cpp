@@ -2,7 +2,9 @@
 // break.
 #include "policy/decide.h"
 
+#include "capture.h"
 #include "catch.h"
+#include "drbd/readers.h"
 
 using namespace block_drbd;
 using namespace block_drbd::policy;
@@ -233,6 +235,15 @@ TEST_CASE("a diskless target takes over only beside good data") {
   CHECK(decide(request(Purpose::Incoming), now).action == Action::WaitForData);
 }
 
+TEST_CASE("a diskless target needs not its source's data, but anybody's") {
+  Situation now = situation({PeerLooks::Primary, PeerLooks::Secondary});
+  now.resource.volumes.front().disk = Disk::Diskless;
+  now.resource.peers.front().volumes.front().disk = Disk::Diskless;
+  CHECK(decide(request(Purpose::Incoming), now).action == Action::HandOver);
+  now.resource.peers.back() = peer(PeerLooks::Connecting);
+  CHECK(decide(request(Purpose::Incoming), now).action == Action::WaitForData);
+}
+
 TEST_CASE("an unknown setting is not a permission to try") {
   Situation now = situation({PeerLooks::Primary});
   now.settings.reset();
@@ -293,6 +304,40 @@ TEST_CASE("a quorum counts when not both halves can have it") {
   for (const auto& [quorum, action] : rows) {
     now.settings->quorum = quorum;
     CAPTURE(quorum);
+    CHECK(decide(request(Purpose::Start), now).action == action);
+  }
+}
+
+TEST_CASE("a quorum does not keep two diskless nodes apart where two primaries are allowed") {
+  Situation now = situation({PeerLooks::StandAlone, PeerLooks::Secondary});
+  now.settings->quorum = "majority";
+  now.resource.volumes.front().disk = Disk::Diskless;
+  CHECK(decide(request(Purpose::Start), now).action == Action::Promote);
+  now.settings->connections.front().two_primaries = true;
+  CHECK(decide(request(Purpose::Start), now).action == Action::Refuse);
+  now.resource.volumes.front().disk = Disk::UpToDate;
+  CHECK(decide(request(Purpose::Start), now).action == Action::Promote);
+}
+
+TEST_CASE("what DRBD 9 said is decided") {
+  const std::pair<const char*, Action> rows[] = {
+      {"secondary-connected", Action::Promote},
+      {"diskless-secondary", Action::Promote},
+      {"peer-diskless-or-attached", Action::Promote},
+      {"three-nodes-all-connected-primary-here", Action::Promote},
+      {"auto-promoted-open", Action::Promote},  // whether it is still open, DRBD tells later
+      {"primary-on-peer", Action::WaitForPeer},
+      {"both-primary", Action::WaitForPeer},
+      {"connecting-primary-linkcut", Action::WaitForLink},
+      {"standalone-secondary", Action::Refuse},
+  };
+  for (const auto& [name, action] : rows) {
+    CAPTURE(name);
+    const std::string path = std::string("drbd9/") + name + ".status-json.txt";
+    const auto resources = drbd::read_status_json(test::read_capture(path).out);
+    REQUIRE(resources);
+    Situation now = situation({});
+    now.resource = resources->front();
     CHECK(decide(request(Purpose::Start), now).action == action);
   }
 }

@@ -56,6 +56,17 @@ TEST_CASE("refusals by number, on 9", "[drbd][answer]") {
   CHECK(code_of("unknown.setup-primary.txt") == code::resource_unknown);
 }
 
+TEST_CASE("9: who has the device open, and how, decides about the role", "[drbd][answer]") {
+  const Answer reader = captured("drbd9/three-nodes-ro-open-node3.primary-node1.txt");
+  CHECK(reader.code == code::refused_by_peer);
+  CHECK(reader.text.find("Declined by peer node3 (id: 2)") != std::string::npos);
+  CHECK(captured("drbd9/held-open-readonly-primary.setup-secondary.txt").ok());
+  CHECK(captured("drbd9/auto-promoted-open.setup-secondary.txt").code == code::held_open);
+  CHECK(captured("drbd9/autopromote-no.setup-secondary-held-open.txt").code == code::held_open);
+  CHECK(captured("drbd9/auto-promoted-open.setup-primary.txt").ok());  // it is a command's now
+  CHECK(captured("drbd9/diskless-secondary.setup-primary.txt").ok());
+}
+
 TEST_CASE("a failure without a number has none", "[drbd][answer]") {
   const Answer no_module =
       captured("drbd84/S10c-module-not-loaded/08-drbdadm_primary_r0.bravo.txt");

@@ -91,6 +91,34 @@ TEST_CASE("diskless here, the data at the peer", "[drbd][status]") {
   CHECK(older.volume(1)->disk == Disk::Diskless);
 }
 
+// No capture: made from those of a disk that was detached, which say client:no.
+TEST_CASE("a node that has no disk on purpose", "[drbd][status]") {
+  const Resource resource = only(
+      read_status_text("r0 node-id:0 role:Primary suspended:no force-io-failures:no\n"
+                       "  volume:0 minor:0 disk:Diskless client:yes backing_dev:none quorum:yes\n"
+                       "      blocked:no\n"
+                       "  node2 node-id:1 connection:Connected role:Secondary congested:no\n"
+                       "      ap-in-flight:0 rs-in-flight:0\n"
+                       "    volume:0 replication:Established peer-disk:Diskless peer-client:yes\n"
+                       "        resync-suspended:no\n"
+                       "\n"));
+  CHECK(resource.volumes[0].disk == Disk::Diskless);
+  CHECK(resource.volumes[0].quorum);
+  CHECK(resource.peers[0].volumes[0].disk == Disk::Diskless);
+  CHECK(is_settled(resource.peers[0]));
+}
+
+TEST_CASE("Primary by a command or by whoever opened it: status does not tell", "[drbd][status]") {
+  const Resource opened = from_json("drbd9/auto-promoted-open.status-json.txt");
+  CHECK(render(opened) == render(from_json("drbd9/primary-here.status-json.txt")));
+  CHECK(opened.role == Role::Primary);
+  CHECK(from_text("drbd9/auto-promoted-open.status-after-close-no-explicit.txt").role ==
+        Role::Secondary);
+  CHECK(from_text("drbd9/auto-promoted-open.status-after-explicit-primary-and-close.txt").role ==
+        Role::Primary);
+  CHECK(from_text("drbd9/autopromote-no.status-after-close.txt").role == Role::Primary);
+}
+
 TEST_CASE("the target of a resync", "[drbd][status]") {
   for (const Resource& resource : {from_text("drbd9/synctarget.status-verbose.txt"),
                                    from_json("drbd9/synctarget.status-json.txt")}) {
