@@ -1,6 +1,7 @@
 #include "cluster.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "device/devices.h"
 
@@ -88,9 +89,8 @@ void Cluster::set_run(Domain& domain, Run run) {
                          domain.name + " on node" + std::to_string(domain.node));
     }
     for (int p = 0; p < nodes(); ++p)
-      if (p != domain.node && drbd_.is_ahead(disk.resource, p, domain.node) &&
-          !drbd_.is_synchronising(disk.resource, domain.node) && !is_taken_for_source() &&
-          !decided_by_person.contains(disk.resource))
+      if (p != domain.node && drbd_.reads_old_data(disk.resource, domain.node, p) &&
+          !is_taken_for_source() && !decided_by_person.contains(disk.resource))
         world_.violation("a guest runs on old data",
                          domain.name + " on node" + std::to_string(domain.node) +
                              " lacks what node" + std::to_string(p) + " wrote");
@@ -160,6 +160,7 @@ void Cluster::attached(int node, const std::string& backend, const std::string& 
       if (device::physical_device(drbd_.minor_of(r, v)) == physical_device) {
         // blkback opens it a moment later.
         const Opened opened{path->frontend(), path->device(), r, v};
+        const bool writes = value(node, backend + "/mode").value_or("w").starts_with('w');
         const int boots = drbd_.boots(node);
         world_.scheduler().after(milliseconds(1 + world_.choices().below(8)), [=, this] {
           if (drbd_.boots(node) != boots || !drbd_.is_on(node) || !value(node, backend + "/state"))
@@ -167,7 +168,7 @@ void Cluster::attached(int node, const std::string& backend, const std::string& 
           const Domain* domain = this->domain(node, opened.domain);
           if (opened.domain != 0 && (domain == nullptr || domain->ending))
             return;  // it is being closed already
-          if (drbd_.open(r, node, v))
+          if (drbd_.open(r, node, v, writes))
             this->node(node).opened.push_back(opened);
           else
             world_.violation("a device was attached that cannot be opened",
@@ -184,6 +185,13 @@ void Cluster::close_backend(int node, unsigned domain, unsigned device) {
   if (found == opened.end())
     return;
   const Opened closed = *found;
+  if (drbd_.is_frozen(closed.resource, node)) {  // its last writes are not finished
+    world_.scheduler().after(milliseconds(500), [=, this, boots = drbd_.boots(node)] {
+      if (drbd_.is_on(node) && drbd_.boots(node) == boots)
+        close_backend(node, domain, device);
+    });
+    return;
+  }
   opened.erase(found);
   drbd_.close(closed.resource, node, closed.volume);
 }
@@ -193,6 +201,64 @@ bool Cluster::is_open(int node, unsigned domain, unsigned device) const {
   return std::any_of(opened.begin(), opened.end(), [&](const Opened& each) {
     return each.domain == domain && each.device == device;
   });
+}
+
+void Cluster::open_by_hand(int resource, int node, int volume, bool writes, Time duration) {
+  if (!drbd_.is_on(node))
+    return;
+  const bool was_primary = drbd_.is_primary(resource, node);
+  const auto opened = drbd_.try_open(resource, node, volume, writes);
+  if (!opened) {
+    world_.scheduler().after(milliseconds(60), [=, this, boots = drbd_.boots(node)] {
+      if (drbd_.boots(node) == boots)
+        open_by_hand(resource, node, volume, writes, duration);
+    });
+    return;
+  }
+  if (!*opened)
+    return;
+  world_.tell(node, "somebody", "opens ", DrbdModel::name_of(resource), "/", volume, " for ",
+              writes ? "writing" : "reading");
+  // Two that meet as Primary, or a Primary and a reader, may refuse each other.
+  if (!was_primary)
+    may_stand_alone.insert(resource);
+  const int number = ++opened_by_hand_;
+  by_hand_.push_back(
+      {.number = number, .resource = resource, .node = node, .volume = volume, .writes = writes});
+  world_.scheduler().after(duration, [=, this] { close_by_hand(number); });
+}
+
+void Cluster::close_by_hand(int number) {
+  const auto found = std::find_if(by_hand_.begin(), by_hand_.end(),
+                                  [&](const ByHand& each) { return each.number == number; });
+  if (found == by_hand_.end())
+    return;
+  const ByHand closed = *found;
+  by_hand_.erase(found);
+  world_.tell(closed.node, "somebody", "closes ", DrbdModel::name_of(closed.resource), "/",
+              closed.volume);
+  drbd_.close(closed.resource, closed.node, closed.volume);
+}
+
+std::vector<ByHand> Cluster::writers_by_hand(int resource, int node, bool is_start) const {
+  std::vector<ByHand> writers;
+  if (!is_used(resource, node))
+    std::copy_if(
+        by_hand_.begin(), by_hand_.end(), std::back_inserter(writers), [&](const ByHand& each) {
+          const bool seen =
+              each.node == node || (is_start && drbd_.sees_each_other(resource, node, each.node));
+          return each.resource == resource && each.writes && seen;
+        });
+  return writers;
+}
+
+bool Cluster::is_held_by_hand(const ByHand& opened) const {
+  return std::find(by_hand_.begin(), by_hand_.end(), opened) != by_hand_.end();
+}
+
+void Cluster::close_all_by_hand() {
+  while (!by_hand_.empty())
+    close_by_hand(by_hand_.front().number);
 }
 
 std::uint64_t Cluster::changes(int resource, int node) const {
@@ -214,6 +280,7 @@ void Cluster::crash(int node) {
       if (p != node && (drbd_.two_primaries(r, node, p) || drbd_.two_primaries(r, p, node)) &&
           !drbd_.configured_two_primaries(r))
         may_stand_alone.insert(r);
+  std::erase_if(by_hand_, [&](const ByHand& each) { return each.node == node; });
   drbd_.power_off(node);
   commands_.forget(node);
   Node& here = this->node(node);
@@ -266,6 +333,10 @@ void Cluster::check_writers() {
                         [&](const Disk& disk) { return disk.resource == r && disk.mode == "w"; });
         if (!writes)
           continue;
+        if (!drbd_.has_quorum(r, n))  // others may have the guest, and who meets it then refuses
+          may_stand_alone.insert(r);
+        if (drbd_.shape().quorum != "off" && !drbd_.completes_writes(r, n))
+          continue;
         if (first == nullptr)
           first = &domain;
         else if (!decided_by_person.contains(r))
@@ -283,10 +354,12 @@ void Cluster::check_at_rest() {
     const std::string name = DrbdModel::name_of(r);
     for (int n = 0; n < nodes(); ++n) {
       const std::string where = name + " on node" + std::to_string(n);
+      if (drbd_.is_frozen(r, n))  // a person's turn: its device cannot be closed
+        continue;
       if (drbd_.is_primary(r, n) && !is_used(r, n) && !decided_by_person.contains(r))
         world_.violation("a role was left behind", where + " is Primary without a user");
       for (int p = 0; p < nodes(); ++p) {
-        if (p == n)
+        if (p == n || drbd_.is_frozen(r, p))
           continue;
         const Link link = drbd_.link(r, n, p);
         const bool both = drbd_.is_primary(r, n) && drbd_.is_primary(r, p);

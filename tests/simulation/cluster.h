@@ -49,6 +49,16 @@ struct Opened {
   bool operator==(const Opened&) const = default;
 };
 
+/// Somebody's hold on a device who is no guest: `mount`, `dd`, udev.
+struct ByHand {
+  int number;
+  int resource;
+  int node;
+  int volume;
+  bool writes;
+  bool operator==(const ByHand&) const = default;
+};
+
 struct Node {
   std::map<std::string, std::string> xenstore;
   std::uint64_t xenstore_version = 0;
@@ -95,6 +105,14 @@ class Cluster {
   void close_backend(int node, unsigned domain, unsigned device);
   bool is_open(int node, unsigned domain, unsigned device) const;
 
+  /// Opens a device by hand, if DRBD allows it, and closes it after `duration`.
+  void open_by_hand(int resource, int node, int volume, bool writes, Time duration);
+  void close_all_by_hand();
+  /// Who writes to the resource by hand where an `add` on this node must see it: here, and for a
+  /// start on every node that this one sees. Nobody while a guest uses the resource here.
+  std::vector<ByHand> writers_by_hand(int resource, int node, bool is_start) const;
+  bool is_held_by_hand(const ByHand& opened) const;
+
   // Changes of a resource, for those who watch.
   std::uint64_t changes(int resource, int node) const;
   void watch(int resource, int node, Actor* actor);
@@ -124,10 +142,14 @@ class Cluster {
     return static_cast<std::size_t>(resource * nodes() + node);
   }
 
+  void close_by_hand(int number);
+
   World& world_;
   DrbdModel drbd_;
   Commands commands_;
   std::vector<Node> nodes_;
+  std::vector<ByHand> by_hand_;
+  int opened_by_hand_ = 0;
   std::vector<std::uint64_t> changes_;
   std::vector<std::vector<Actor*>> watchers_;
 };

@@ -1,6 +1,7 @@
 #include "drbd_model.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 namespace block_drbd::simulation {
 
@@ -10,6 +11,11 @@ namespace {
 
 constexpr Time ping_interval = seconds(10);
 constexpr Time ping_timeout = milliseconds(500);
+
+void add_data(std::vector<int>& data, const std::vector<int>& more) {
+  for (std::size_t writer = 0; writer < data.size(); ++writer)
+    data[writer] = std::max(data[writer], more[writer]);
+}
 
 }  // namespace
 
@@ -75,6 +81,9 @@ bool DrbdModel::sees_each_other(int resource, int a, int b) const {
 }
 
 bool DrbdModel::is_ahead(int resource, int node, int peer) const {
+  for (const int each : {node, peer})
+    if (is_diskless(each) && !is_primary(resource, each))
+      return false;
   const auto& mine = site(resource, node).data;
   const auto& other = site(resource, peer).data;
   for (std::size_t writer = 0; writer < mine.size(); ++writer)
@@ -83,11 +92,16 @@ bool DrbdModel::is_ahead(int resource, int node, int peer) const {
   return false;
 }
 
-bool DrbdModel::is_synchronising(int resource, int node) const {
-  for (int peer = 0; peer < shape_.nodes; ++peer)
-    if (peer != node && side(resource, node, peer).syncing)
-      return true;
-  return false;
+bool DrbdModel::reads_old_data(int resource, int node, int peer) const {
+  if (!has_quorum(resource, node) || !has_data(resource, node, 0))
+    return false;  // it gets errors, or waits
+  if (is_good(resource, node, 0) || is_diskless(node))
+    return is_ahead(resource, peer, node);
+  for (int p = 0; p < shape_.nodes; ++p)  // it reads through those that are better
+    if (p != node && sees_each_other(resource, node, p) && is_good(resource, p, 0) &&
+        !is_ahead(resource, peer, p))
+      return false;
+  return true;
 }
 
 bool DrbdModel::configured_two_primaries(int resource) const {
@@ -101,17 +115,24 @@ void DrbdModel::set_configured_two_primaries(int resource, bool allowed) {
 drbd::Resource DrbdModel::status(int resource, int node) {
   const bool v9 = shape_.generation == 9;
   const Site& here = site(resource, node);
+  const auto disk_of = [&](int of, int volume) {
+    const Site& there = site(resource, of);
+    return is_diskless(of)                                         ? drbd::Disk::Diskless
+           : !there.volumes[static_cast<std::size_t>(volume)].good ? drbd::Disk::Inconsistent
+           : there.outdated                                        ? drbd::Disk::Outdated
+                                                                   : drbd::Disk::UpToDate;
+  };
   drbd::Resource shown;
   shown.name = name_of(resource);
   shown.role = is_primary(resource, node) ? drbd::Role::Primary : drbd::Role::Secondary;
+  shown.suspended = is_frozen(resource, node);
   for (int v = 0; v < shape_.volumes; ++v) {
     const Volume& volume = here.volumes[static_cast<std::size_t>(v)];
     drbd::Volume one;
     one.number = v;
     one.minor = minor_of(resource, v);
-    one.disk = !volume.good    ? drbd::Disk::Inconsistent
-               : here.outdated ? drbd::Disk::Outdated
-                               : drbd::Disk::UpToDate;
+    one.disk = disk_of(node, v);
+    one.quorum = has_quorum(resource, node);
     if (!v9)
       one.role = volume.primary ? drbd::Role::Primary : drbd::Role::Secondary;
     shown.volumes.push_back(one);
@@ -152,11 +173,7 @@ drbd::Resource DrbdModel::status(int resource, int node) {
         volume.replication = end.syncing ? drbd::Replication::SyncTarget
                              : there     ? drbd::Replication::SyncSource
                                          : drbd::Replication::Established;
-        const Site& there_site = site(resource, p);
-        volume.disk = !there_site.volumes[static_cast<std::size_t>(v)].good
-                          ? drbd::Disk::Inconsistent
-                      : there_site.outdated ? drbd::Disk::Outdated
-                                            : drbd::Disk::UpToDate;
+        volume.disk = disk_of(p, v);
       }
       peer.volumes.push_back(volume);
     }
@@ -169,6 +186,7 @@ drbd::Settings DrbdModel::settings(int resource, int node) const {
   const bool v9 = shape_.generation == 9;
   drbd::Settings shown;
   shown.resource = name_of(resource);
+  shown.quorum = shape_.quorum;
   for (int p = 0; p < shape_.nodes; ++p) {
     const Side& end = side(resource, node, p);
     if (p == node || (!v9 && end.link == Link::StandAlone))
@@ -210,6 +228,11 @@ void DrbdModel::set_role(int resource, int node, int volume, bool primary) {
       each.primary = primary;
   else
     volumes[static_cast<std::size_t>(volume)].primary = primary;
+  if (!primary)
+    site(resource, node).by_command = false;
+  else if (is_diskless(node))
+    std::ranges::fill(site(resource, node).data, 0);
+  see_through_peers(resource);
   world_.tell(node, "drbd", name_of(resource), "/", volume,
               primary ? " is Primary" : " is Secondary");
   if (primary && begins_generation(resource, node))
@@ -220,20 +243,30 @@ void DrbdModel::set_role(int resource, int node, int volume, bool primary) {
     check();
 }
 
-/// DRBD 9 asks every node that its peers are connected to, too.
+/// DRBD 9 asks every node that its peers are connected to, too. Two nodes without disks may both be
+/// Primary through one that has one, if that is allowed towards it [3].
 bool DrbdModel::reaches_hidden_primary(int resource, int node) const {
   for (int p = 0; p < shape_.nodes; ++p) {
     if (p == node || !sees_each_other(resource, node, p))
       continue;
     for (int q = 0; q < shape_.nodes; ++q)
       if (q != node && q != p && sees_each_other(resource, p, q) &&
-          !sees_each_other(resource, node, q) && is_primary(resource, q))
+          !sees_each_other(resource, node, q) && is_primary(resource, q) &&
+          !(is_diskless(node) && is_diskless(q) && side(resource, node, p).two_primaries &&
+            side(resource, q, p).two_primaries))
         return true;
   }
   return false;
 }
 
 std::optional<drbd::Answer> DrbdModel::try_promote(int resource, int node, int volume) {
+  auto answer = take_role(resource, node, volume);
+  if (answer && answer->ok())
+    site(resource, node).by_command = true;
+  return answer;
+}
+
+std::optional<drbd::Answer> DrbdModel::take_role(int resource, int node, int volume) {
   Site& here = site(resource, node);
   if (!here.up)
     return refusal(code::resource_unknown);
@@ -254,6 +287,8 @@ std::optional<drbd::Answer> DrbdModel::try_promote(int resource, int node, int v
     return std::nullopt;
   if (!good)
     return refusal(code::no_up_to_date);
+  if (!has_quorum(resource, node))
+    return refusal(code::no_quorum);
   if (shape_.generation == 9 && reaches_hidden_primary(resource, node))
     return refusal(code::not_strongly_connected);
   for (int p = 0; p < shape_.nodes; ++p) {
@@ -266,6 +301,10 @@ std::optional<drbd::Answer> DrbdModel::try_promote(int resource, int node, int v
     if (!side(resource, p, node).two_primaries)
       return refusal(code::refused_by_peer);
   }
+  for (int p = 0; p < shape_.nodes; ++p)  // [9]
+    if (p != node && side(resource, node, p).link == Link::Connected &&
+        !side(resource, p, node).two_primaries && is_read_only_open(resource, p))
+      return refusal(code::refused_by_peer);
   set_role(resource, node, volume, true);
   return drbd::Answer{};
 }
@@ -276,9 +315,8 @@ drbd::Answer DrbdModel::demote(int resource, int node, int volume) {
     return refusal(code::resource_unknown);
   if (!here.volumes[static_cast<std::size_t>(volume)].primary)
     return {};
-  for (int v = 0; v < shape_.volumes; ++v)
-    if ((shape_.generation == 9 || v == volume) && openers(resource, node, v) > 0)
-      return refusal(code::held_open);
+  if (shape_.generation == 9 ? is_written_to(resource, node) : openers(resource, node, volume) > 0)
+    return refusal(code::held_open);
   set_role(resource, node, volume, false);
   if (demoted)
     demoted(resource, node, volume);
@@ -313,19 +351,141 @@ drbd::Answer DrbdModel::set_two_primaries(int resource, int node, int peer, bool
   return {};
 }
 
-bool DrbdModel::open(int resource, int node, int volume) {
+bool DrbdModel::open(int resource, int node, int volume, bool writes) {
   Volume& here = site(resource, node).volumes[static_cast<std::size_t>(volume)];
   if (!here.primary)
     return false;
   ++here.openers;
+  here.writable = here.writable || writes;
+  return true;
+}
+
+std::optional<bool> DrbdModel::try_open(int resource, int node, int volume, bool writes) {
+  Site& here = site(resource, node);
+  if (is_primary(resource, node, volume) || !here.up || shape_.generation != 9 ||
+      !shape_.auto_promote)
+    return here.up && open(resource, node, volume, writes);
+  if (writes) {
+    const auto answer = take_role(resource, node, volume);
+    return answer ? std::optional(answer->ok() && open(resource, node, volume, true))
+                  : std::nullopt;
+  }
+  for (int p = 0; p < shape_.nodes; ++p)
+    if (p != node && side(resource, node, p).peer_primary)
+      return false;
+  if (!has_quorum(resource, node) || !has_data(resource, node, volume))
+    return false;
+  ++here.volumes[static_cast<std::size_t>(volume)].openers;
   return true;
 }
 
 void DrbdModel::close(int resource, int node, int volume) {
-  Volume& here = site(resource, node).volumes[static_cast<std::size_t>(volume)];
-  --here.openers;
-  if (shape_.generation == 9)  // 8.4 has no event for it
-    notify(resource, node);
+  Site& site = this->site(resource, node);
+  Volume& here = site.volumes[static_cast<std::size_t>(volume)];
+  if (--here.openers == 0)
+    here.writable = false;
+  if (shape_.generation != 9)  // 8.4 has no event for it
+    return;
+  if (shape_.auto_promote && here.primary && !site.by_command && !is_written_to(resource, node)) {
+    set_role(resource, node, volume, false);
+    if (demoted)
+      demoted(resource, node, volume);
+  }
+  notify(resource, node);
+}
+
+/// Somebody has the resource open who may write: DRBD 9 counts all of a volume as such, as long as
+/// one of them was [9].
+bool DrbdModel::is_written_to(int resource, int node) const {
+  const auto& volumes = site(resource, node).volumes;
+  return std::any_of(volumes.begin(), volumes.end(),
+                     [](const Volume& volume) { return volume.writable; });
+}
+
+bool DrbdModel::is_read_only_open(int resource, int node) const {
+  const auto& volumes = site(resource, node).volumes;
+  return shape_.generation == 9 &&
+         std::any_of(volumes.begin(), volumes.end(),
+                     [](const Volume& volume) { return volume.openers > 0 && !volume.writable; });
+}
+
+/// Its own, or a connected peer's [1].
+bool DrbdModel::has_data(int resource, int node, int volume) const {
+  if (is_good(resource, node, volume))
+    return true;
+  for (int p = 0; p < shape_.nodes; ++p)
+    if (p != node && sees_each_other(resource, node, p) && is_good(resource, p, volume))
+      return true;
+  return false;
+}
+
+// Quorum.
+
+/// Of the nodes with disks, those that are connected, itself included [5].
+int DrbdModel::votes(int resource, int node) const {
+  int votes = 0;
+  for (int p = 0; p < shape_.nodes; ++p)
+    if (!is_diskless(p) && (p == node || side(resource, node, p).link == Link::Connected))
+      ++votes;
+  return votes;
+}
+
+bool DrbdModel::count_quorum(int resource, int node) const {
+  const auto lone = static_cast<int>(shape_.diskless.size());
+  const int voters = shape_.nodes - lone;
+  const int needed =
+      shape_.quorum == "majority" ? voters / 2 + 1 : std::atoi(shape_.quorum.c_str());
+  const int votes = this->votes(resource, node);
+  if (votes >= needed)
+    return true;
+  int tie_breakers = 0;
+  for (const int p : shape_.diskless) {
+    const bool here = p == node || side(resource, node, p).link == Link::Connected;
+    tie_breakers += here ? 1 : 0;
+  }
+  // Half of the nodes keep a quorum that they had, never get one [6].
+  if (voters % 2 == 0 && votes == needed - 1 && tie_breakers >= lone / 2 + 1 &&
+      site(resource, node).quorum)
+    return true;
+  // Without a disk of its own it takes a peer's word for it [7].
+  if (is_diskless(node))
+    for (int p = 0; p < shape_.nodes; ++p)
+      if (side(resource, node, p).link == Link::Connected && is_good(resource, p, 0) &&
+          site(resource, p).quorum)
+        return true;
+  return false;
+}
+
+/// After something has changed on which quorum depends, or the way of a write to its data.
+void DrbdModel::count_votes(int resource) {
+  if (shape_.quorum == "off" && shape_.diskless.empty())
+    return;
+  for (const bool without_disk : {false, true})
+    for (int n = 0; n < shape_.nodes; ++n) {
+      Site& here = site(resource, n);
+      if (is_diskless(n) != without_disk || !is_on(n))
+        continue;
+      const bool quorum = count_quorum(resource, n);
+      if (std::exchange(here.quorum, quorum) == quorum || shape_.quorum == "off")
+        continue;
+      world_.tell(n, "drbd", name_of(resource), quorum ? " has quorum" : " has lost quorum");
+      notify(resource, n);
+    }
+  for (int n = 0; n < shape_.nodes; ++n)
+    if (is_written && is_written(resource, n))
+      wrote(resource, n);
+  if (check)
+    check();
+}
+
+bool DrbdModel::completes_writes(int resource, int node) const {
+  if (shape_.quorum == "off")
+    return !is_diskless(node) || has_data(resource, node, 0);
+  for (int p = 0; p < shape_.nodes; ++p)
+    if (p != node && side(resource, node, p).link == Link::Connected &&
+        !sees_each_other(resource, node, p))
+      return false;
+  return has_quorum(resource, node) && has_data(resource, node, 0);
 }
 
 int DrbdModel::openers(int resource, int node, int volume) const {
@@ -333,25 +493,41 @@ int DrbdModel::openers(int resource, int node, int volume) const {
 }
 
 void DrbdModel::wrote(int resource, int node) {
+  if (!completes_writes(resource, node))
+    return;
   const auto writer = static_cast<std::size_t>(node);
-  const int bout = ++site(resource, node).data[writer];
+  int bout = 1;
+  for (int n = 0; n < shape_.nodes; ++n)
+    bout = std::max(bout, site(resource, n).data[writer] + 1);
+  if (is_good(resource, node, 0) || is_diskless(node))  // else its peers have it all, not itself
+    site(resource, node).data[writer] = bout;
   for (int p = 0; p < shape_.nodes; ++p)
     // Until a loss is noticed, writes wait for the peer's answer. A peer that lacks earlier ones
     // gets the new generation only with them.
     if (p != node && side(resource, node, p).link == Link::Connected && is_good(resource, p, 0))
       site(resource, p).data[writer] = bout;
+  see_through_peers(resource);
   outdate_those_left_behind(resource, node);
 }
 
-/// DRBD 9: who has lost the writer knows it through another peer, and may not become Primary.
+/// A node without disk sees what those have that it is connected to.
+void DrbdModel::see_through_peers(int resource) {
+  for (const int d : shape_.diskless)
+    for (int p = 0; p < shape_.nodes; ++p)
+      if (p != d && side(resource, d, p).link == Link::Connected && is_good(resource, p, 0))
+        add_data(site(resource, d).data, site(resource, p).data);
+}
+
+/// DRBD 9: who has lost the writer knows it through another peer, and may not become Primary [4].
 void DrbdModel::outdate_those_left_behind(int resource, int node) {
   if (shape_.generation != 9)
     return;
   for (int p = 0; p < shape_.nodes; ++p)
     for (int q = 0; q < shape_.nodes; ++q)
-      if (p != node && q != node && p != q && !sees_each_other(resource, node, p) &&
-          sees_each_other(resource, node, q) && sees_each_other(resource, q, p) &&
-          is_ahead(resource, node, p) && !std::exchange(site(resource, p).outdated, true)) {
+      if (p != node && q != node && p != q && !is_diskless(p) &&
+          !sees_each_other(resource, node, p) && sees_each_other(resource, node, q) &&
+          sees_each_other(resource, q, p) && is_ahead(resource, node, p) &&
+          !std::exchange(site(resource, p).outdated, true)) {
         world_.tell(p, "drbd", name_of(resource), " is Outdated: node", q, " has newer data");
         notify(resource, p);
       }
@@ -413,6 +589,19 @@ void DrbdModel::end_handshake(int resource, int a, int b) {
       lose(resource, b, a, Link::Connecting);
     return;
   }
+  // Who reads on a Secondary keeps a Primary away: the one that began the connection decides how it
+  // goes on [9].
+  const bool reader = (is_primary(resource, a) && is_read_only_open(resource, b)) ||
+                      (is_primary(resource, b) && is_read_only_open(resource, a));
+  if (reader && !one.two_primaries) {
+    const bool gives_up = world_.choices().one_in(2);
+    for (const auto& [node, peer] : {std::pair(a, b), std::pair(b, a)})
+      if (gives_up)
+        stand_alone(resource, node, peer, "the Secondary is open for reading");
+      else
+        lose(resource, node, peer, Link::Connecting);
+    return;
+  }
   const bool both_primary = is_primary(resource, a) && is_primary(resource, b);
   const bool one_ahead = is_ahead(resource, a, b);
   const bool other_ahead = is_ahead(resource, b, a);
@@ -436,26 +625,42 @@ void DrbdModel::end_handshake(int resource, int a, int b) {
       (end == &one ? other : one).two_primaries = end->two_primaries;
     }
   world_.tell(a, "drbd", name_of(resource), " is connected to node", b);
-  const bool one_unfinished = !site(resource, a).volumes.front().good;
-  const bool other_unfinished = !site(resource, b).volumes.front().good;
-  if (one_ahead || (other_unfinished && !one_unfinished))
-    begin_sync(resource, a, b);
-  else if (other_ahead || (one_unfinished && !other_unfinished))
-    begin_sync(resource, b, a);
-  else if (!site(resource, a).outdated || !site(resource, b).outdated)
-    site(resource, a).outdated = site(resource, b).outdated = false;
+  if (is_diskless(a) || is_diskless(b)) {
+    // What it wrote elsewhere, the other one lacks, and gets from those that have it [2].
+    if (one_ahead || other_ahead)
+      site(resource, one_ahead ? b : a).outdated = true;
+    for (int n = 0; n < shape_.nodes; ++n)
+      reconcile(resource, n);
+    see_through_peers(resource);
+  } else {
+    const bool one_unfinished = !site(resource, a).volumes.front().good;
+    const bool other_unfinished = !site(resource, b).volumes.front().good;
+    if (one_ahead || (other_unfinished && !one_unfinished))
+      begin_sync(resource, a, b);
+    else if (other_ahead || (one_unfinished && !other_unfinished))
+      begin_sync(resource, b, a);
+    else if (!site(resource, a).outdated || !site(resource, b).outdated)
+      site(resource, a).outdated = site(resource, b).outdated = false;
+  }
+  if (shape_.generation == 9)  // who is connected again hears of a Primary behind the other [4]
+    for (int n = 0; n < shape_.nodes; ++n)
+      if (is_primary(resource, n))
+        outdate_those_left_behind(resource, n);
   notify(resource, a);
   notify(resource, b);
+  count_votes(resource);
   if (check)
     check();
 }
 
 /// DRBD 9: what a lost peer gave to `node`, but not to others, those get from it now.
 void DrbdModel::reconcile(int resource, int node) {
+  if (is_diskless(node))
+    return;
   for (int q = 0; q < shape_.nodes; ++q)
-    if (q != node && sees_each_other(resource, node, q) && !side(resource, q, node).syncing &&
-        site(resource, node).volumes.front().good && is_ahead(resource, node, q) &&
-        !is_primary(resource, q))
+    if (q != node && !is_diskless(q) && sees_each_other(resource, node, q) &&
+        !side(resource, q, node).syncing && site(resource, node).volumes.front().good &&
+        is_ahead(resource, node, q) && !is_primary(resource, q))
       begin_sync(resource, node, q);
 }
 
@@ -474,12 +679,12 @@ void DrbdModel::begin_sync(int resource, int source, int target) {
     const Site& from = site(resource, source);
     for (Volume& volume : here.volumes)
       volume.good = true;
-    for (std::size_t writer = 0; writer < here.data.size(); ++writer)
-      here.data[writer] = std::max(here.data[writer], from.data[writer]);
+    add_data(here.data, from.data);
     here.outdated = from.outdated;
     world_.tell(target, "drbd", name_of(resource), " is synchronised from node", source);
     notify(resource, target);
     notify(resource, source);
+    count_votes(resource);
   });
 }
 
@@ -495,6 +700,7 @@ void DrbdModel::lose(int resource, int node, int peer, Link link) {
   end.peer_primary = false;
   reconcile(resource, node);
   end.syncing = false;  // it stays Inconsistent until it is synchronised
+  count_votes(resource);
   if (begins_generation(resource, node) || (is_written && is_written(resource, node)))
     wrote(resource, node);
   notify(resource, node);
@@ -552,6 +758,7 @@ void DrbdModel::restore(int a, int b) {
         miss(r, node, peer, milliseconds(200));
       }
     }
+    count_votes(r);
     look_for_partners(r);
   }
 }
@@ -564,8 +771,9 @@ void DrbdModel::power_off(int node) {
   for (int r = 0; r < shape_.resources; ++r) {
     Site& here = site(r, node);
     here.up = false;
+    here.by_command = here.quorum = false;
     for (Volume& volume : here.volumes)
-      volume.primary = false, volume.openers = 0;
+      volume.primary = volume.writable = false, volume.openers = 0;
     for (int p = 0; p < shape_.nodes; ++p) {
       if (p == node)
         continue;
@@ -594,6 +802,7 @@ void DrbdModel::boot(int node) {
       if (side(r, p, node).link >= Link::Handshake)
         miss(r, p, node, milliseconds(200));
     }
+    count_votes(r);
     look_for_partners(r);
     notify(r, node);
   }

@@ -1,9 +1,12 @@
 // DRBD on all nodes: roles, disks and connections as the kernel modules of the nodes have them. The
-// scripts of events (tests/events) hold it to what DRBD 8.4 does.
+// scripts of events (tests/events) hold it to what DRBD 8.4 does. What it takes for granted about
+// DRBD 9, and where that is read in DRBD's source, stands in README.md beside this file: [1] and so
+// on point there.
 #pragma once
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -24,6 +27,12 @@ struct DrbdShape {
   /// 8.4 takes two nodes that were Primary without each other for a split brain, written or not: it
   /// begins a new generation of the data with the role, or with the loss, and not with a write.
   bool unwritten_side_follows = true;
+
+  // DRBD 9.
+  std::set<int> diskless;      ///< nodes that have no disk, on purpose
+  std::string quorum = "off";  ///< or majority, or a number
+  bool suspends_io = true;     ///< on-no-quorum suspend-io; else io-error
+  bool auto_promote = true;
 };
 
 enum class Link { StandAlone, Connecting, Handshake, Connected };
@@ -49,8 +58,10 @@ class DrbdModel {
   drbd::Answer demote(int resource, int node, int volume);
   drbd::Answer set_two_primaries(int resource, int node, int peer, bool allowed);
 
-  // The device.
-  bool open(int resource, int node, int volume);  ///< false: Secondary
+  // The device. `open` is blkback's, which may not rely on auto-promote: false while Secondary.
+  bool open(int resource, int node, int volume, bool writes);
+  /// Anybody's, who gets the role with it on DRBD 9 [8]. Nothing while a peer is being probed.
+  std::optional<bool> try_open(int resource, int node, int volume, bool writes);
   void close(int resource, int node, int volume);
   int openers(int resource, int node, int volume) const;
   bool is_primary(int resource, int node) const;
@@ -79,7 +90,19 @@ class DrbdModel {
   bool sees_each_other(int resource, int a, int b) const;
   /// `node` has writes that `peer` lacks.
   bool is_ahead(int resource, int node, int peer) const;
-  bool is_synchronising(int resource, int node) const;
+  /// What is read on `node` lacks writes that `peer` has.
+  bool reads_old_data(int resource, int node, int peer) const;
+  bool is_diskless(int node) const { return shape_.diskless.contains(node); }
+  bool has_quorum(int resource, int node) const {
+    return shape_.quorum == "off" || site(resource, node).quorum;
+  }
+  /// Quorum and good data are in reach, and no peer is waited for that is lost but not missed yet:
+  /// what is written there is written [10].
+  bool completes_writes(int resource, int node) const;
+  /// What is written there waits until quorum is back, and who writes cannot close the device [10].
+  bool is_frozen(int resource, int node) const {
+    return shape_.suspends_io && is_primary(resource, node) && !has_quorum(resource, node);
+  }
 
   /// What runs there may write: the node gets ahead of those it cannot reach.
   void wrote(int resource, int node);
@@ -101,12 +124,17 @@ class DrbdModel {
     bool primary = false;
     bool good = true;  ///< UpToDate, else Inconsistent
     int openers = 0;
+    bool writable = false;  ///< since somebody opened it for writing; until all is closed
   };
   struct Site {
     bool up = true;
     std::vector<Volume> volumes;
-    std::vector<int> data;  ///< how many bouts of writing of each node it has
-    bool outdated = false;  ///< DRBD 9: others have newer data, and told this node
+    /// How many bouts of writing of each node it has. A node without disk has none of its own:
+    /// what it sees through its peers, and only while it is Primary.
+    std::vector<int> data;
+    bool outdated = false;    ///< DRBD 9: others have newer data, and told this node
+    bool by_command = false;  ///< Primary since somebody typed so, not since somebody opened it [8]
+    bool quorum = true;
   };
   struct Side {  ///< a node's end of a connection
     Link link = Link::Connecting;
@@ -129,6 +157,14 @@ class DrbdModel {
   }
   bool reachable(int a, int b) const { return is_on(a) && is_on(b) && !is_cut(a, b); }
   bool reaches_hidden_primary(int resource, int node) const;
+  std::optional<drbd::Answer> take_role(int resource, int node, int volume);
+  bool has_data(int resource, int node, int volume) const;
+  bool is_written_to(int resource, int node) const;
+  bool is_read_only_open(int resource, int node) const;
+  int votes(int resource, int node) const;
+  bool count_quorum(int resource, int node) const;
+  void count_votes(int resource);
+  void see_through_peers(int resource);
   /// Being Primary without the peer is as good as having written.
   bool begins_generation(int resource, int node) const {
     return shape_.generation == 8 && !shape_.unwritten_side_follows && is_primary(resource, node);
@@ -147,7 +183,8 @@ class DrbdModel {
   void outdate_those_left_behind(int resource, int node);
   bool is_good(int resource, int node, int volume) const {
     const Site& here = site(resource, node);
-    return here.volumes[static_cast<std::size_t>(volume)].good && !here.outdated;
+    return !is_diskless(node) && here.volumes[static_cast<std::size_t>(volume)].good &&
+           !here.outdated;
   }
 
   World& world_;

@@ -73,7 +73,7 @@ class Model : public events::World {
         drbd().wrote(resource, node);
         return {};
       case Event::Hold:
-        return {.ok = drbd().open(resource, node, 0), .code = {}, .said = ""};
+        return {.ok = drbd().open(resource, node, 0, true), .code = {}, .said = ""};
       case Event::LetGo:
         drbd().close(resource, node, 0);
         return {};

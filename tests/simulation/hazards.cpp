@@ -62,6 +62,17 @@ struct Stage {
     then_ = std::move(then);
   }
   void cut() { cluster.drbd().cut(0, 1); }
+  /// From all others, and until all have noticed.
+  void isolate(int node) {
+    for (int p = 0; p < cluster.nodes(); ++p)
+      if (p != node)
+        cluster.drbd().cut(node, p);
+    run(seconds(15));
+  }
+  bool writes(int node) { return cluster.drbd().completes_writes(0, node); }
+  void open_by_hand(int node, bool to_write, Time duration) {
+    cluster.open_by_hand(0, node, 0, to_write, duration);
+  }
   void restore() { cluster.drbd().restore(0, 1); }
 
   std::string runs_on() {
@@ -109,6 +120,16 @@ struct Stage {
   int stage_ = 0;
   std::function<void()> then_;
 };
+
+/// DRBD 9, three nodes.
+DrbdShape three_nodes(const std::string& quorum = "off", std::set<int> diskless = {}) {
+  DrbdShape shape;
+  shape.generation = 9;
+  shape.nodes = 3;
+  shape.quorum = quorum;
+  shape.diskless = std::move(diskless);
+  return shape;
+}
 
 DrbdShape shape_of(int generation) {
   DrbdShape shape;
@@ -633,4 +654,262 @@ TEST_CASE("a person decides that the guest starts without its peer") {
   stage.toolstack.shutdown(0, "web");
   stage.settle();
   CHECK(stage.roles() == "Secondary/Secondary");
+}
+
+// DRBD 9: nodes without disks.
+
+TEST_CASE("a guest starts on a node without disk, and migrates from it and back") {
+  Stage stage(three_nodes(GENERATE("off", "majority"), {0}));
+  stage.toolstack.migrate(stage.web, 0, 1);
+  stage.settle();
+  CHECK(stage.roles() == "Secondary/Primary/Secondary");
+  stage.toolstack.migrate(stage.web, 1, 0);
+  stage.settle();
+  CHECK(stage.runs_on() == "node0");
+  CHECK(stage.roles() == "Primary/Secondary/Secondary");
+  CHECK(stage.two_primaries() == "no/no");
+  stage.check_at_rest();
+}
+
+TEST_CASE("a guest migrates from one node without disk to another") {
+  Stage stage(three_nodes(GENERATE("off", "majority"), {0, 1}));
+  stage.toolstack.migrate(stage.web, 0, 1);
+  stage.settle();
+  CHECK(stage.runs_on() == "node1");
+  CHECK(stage.roles() == "Secondary/Primary/Secondary");
+  stage.check_at_rest();
+}
+
+TEST_CASE("a guest does not start on a node without disk that sees no data") {
+  Stage stage(three_nodes("off", {2}), false);
+  stage.cluster.crash(0);
+  stage.cluster.drbd().invalidate(0, 1);
+  stage.run(seconds(20));
+  REQUIRE(stage.cluster.drbd().try_promote(0, 2, 0)->code == block_drbd::drbd::code::no_up_to_date);
+  stage.toolstack.create(2, stage.web);
+  stage.settle();
+  CHECK(stage.runs_on() == "nowhere");
+}
+
+TEST_CASE("a node without disk loses those that have one: its guest writes no more") {
+  Stage stage(three_nodes(GENERATE("off", "majority"), {0}));
+  const bool by_quorum = stage.cluster.drbd().shape().quorum != "off";
+  stage.isolate(0);
+  CHECK_FALSE(stage.writes(0));
+  stage.toolstack.create(1, stage.web);
+  stage.run(seconds(20));
+  CHECK(stage.runs_on() == (by_quorum ? "node0 node1" : "node0"));
+  CHECK_FALSE(stage.writes(0));
+}
+
+TEST_CASE("two nodes without disks behind one that has one: the guest starts on one of them only") {
+  DrbdShape shape = three_nodes("majority", {0, 1});
+  shape.configured_two_primaries = GENERATE(false, true);
+  Stage stage(shape);
+  stage.cut();
+  stage.run(seconds(15));
+  stage.toolstack.create(1, stage.web);
+  stage.settle();
+  CHECK(stage.runs_on() == "node0");
+  CHECK(stage.roles() == "Primary/Secondary/Secondary");
+}
+
+// DRBD 9: quorum.
+
+TEST_CASE("a node that has lost quorum writes no more, and the guest may start where quorum is") {
+  DrbdShape shape = three_nodes("majority");
+  shape.suspends_io = GENERATE(false, true);
+  Stage stage(shape);
+  stage.isolate(0);
+  REQUIRE_FALSE(stage.writes(0));
+  stage.toolstack.create(1, stage.web);
+  stage.run(seconds(20));
+  REQUIRE(stage.runs_on() == "node0 node1");
+  REQUIRE(stage.writes(1));
+  // They refuse each other when they meet again, and node0 goes on without writing.
+  stage.restore();
+  stage.cluster.drbd().restore(0, 2);
+  stage.run(seconds(60));
+  CHECK_FALSE(stage.writes(0));
+  CHECK(stage.writes(1));
+}
+
+TEST_CASE("no guest starts or reboots without quorum") {
+  DrbdShape shape = three_nodes("majority");
+  shape.suspends_io = false;
+  Stage stage(shape);
+  stage.isolate(0);
+  stage.toolstack.shutdown(0, "web", true);
+  stage.settle();
+  CHECK(stage.said("too few nodes are connected for a majority"));
+  CHECK(stage.runs_on() == "nowhere");
+  CHECK(stage.roles() == "Secondary/Secondary/Secondary");
+  stage.toolstack.create(2, stage.web);
+  stage.settle();
+  CHECK(stage.runs_on() == "node2");
+}
+
+TEST_CASE("what a guest holds open without quorum is given back when quorum is there again") {
+  Stage stage(three_nodes("majority"));
+  stage.isolate(0);
+  stage.toolstack.destroy(0, "web");
+  stage.settle();
+  REQUIRE(stage.roles() == "Primary/Secondary/Secondary");
+  CHECK(stage.said("is still Primary on this node"));
+  stage.restore();
+  stage.settle();
+  CHECK(stage.roles() == "Secondary/Secondary/Secondary");
+}
+
+TEST_CASE("a quorum that one node has alone is no ground for a start") {
+  Stage stage(three_nodes("1"));
+  stage.isolate(0);
+  stage.toolstack.create(1, stage.web);
+  stage.settle();
+  CHECK(stage.runs_on() == "node0");
+  CHECK(stage.roles() == "Primary/Secondary/Secondary");
+}
+
+TEST_CASE("a node without disk breaks the tie of two that have one") {
+  Stage stage(three_nodes("majority", {2}));
+  stage.isolate(0);
+  CHECK_FALSE(stage.writes(0));
+  stage.toolstack.create(1, stage.web);
+  stage.run(seconds(20));
+  CHECK(stage.runs_on() == "node0 node1");
+  CHECK(stage.writes(1));
+}
+
+TEST_CASE("power is lost in a majority: the rest does not start the guest") {
+  Stage stage(three_nodes("majority"));
+  stage.cluster.crash(0);
+  stage.cluster.crash(1);
+  stage.run(seconds(15));
+  stage.toolstack.create(2, stage.web);
+  stage.settle();
+  CHECK(stage.runs_on() == "nowhere");
+  CHECK(stage.said("too few nodes are connected for a majority"));
+  stage.cluster.boot(1);
+  stage.run(seconds(15));
+  stage.toolstack.create(1, stage.web);
+  stage.settle();
+  CHECK(stage.runs_on() == "node1");
+}
+
+// DRBD 9: who opens the device gets the role.
+
+TEST_CASE("somebody writes by hand on another node: a start waits for him") {
+  DrbdShape shape = shape_of(9);
+  shape.configured_two_primaries = GENERATE(false, true);
+  Stage stage(shape, false);
+  const Time duration = seconds(GENERATE(5, 60));
+  stage.open_by_hand(1, true, duration);
+  REQUIRE(stage.roles() == "Secondary/Primary");
+  stage.toolstack.create(0, stage.web);
+  stage.settle();
+  CHECK(stage.runs_on() == (duration > seconds(30) ? "nowhere" : "node0"));
+  stage.run(seconds(60));
+  CHECK(stage.roles() == (duration > seconds(30) ? "Secondary/Secondary" : "Primary/Secondary"));
+}
+
+TEST_CASE("somebody writes by hand here: a start waits for him, and leaves him the role") {
+  Stage stage(shape_of(9), false);
+  const Time duration = seconds(GENERATE(5, 60));
+  stage.open_by_hand(0, true, duration);
+  stage.toolstack.create(0, stage.web);
+  stage.settle();
+  CHECK(stage.runs_on() == (duration > seconds(30) ? "nowhere" : "node0"));
+  CHECK(stage.roles() == "Primary/Secondary");
+  if (duration > seconds(30)) {
+    CHECK(stage.said("is held open on this node"));
+    stage.run(seconds(60));
+    CHECK(stage.roles() == "Secondary/Secondary");
+  }
+}
+
+TEST_CASE("what somebody gave up while a start waited is the start's own to give back") {
+  Stage stage(shape_of(9), false);
+  stage.open_by_hand(0, true, seconds(5));
+  stage.toolstack.create(0, stage.web);
+  for (int i = 0; i < 3000; ++i)  // as soon as it has the role
+    stage.world.scheduler().after(seconds(5) + milliseconds(1 + i), [&] {
+      if (stage.cluster.drbd().is_primary(0, 0))
+        stage.world.scheduler().kill_one(0, "add 1/a");
+    });
+  stage.settle();
+  CHECK(stage.runs_on() == "nowhere");
+  CHECK(stage.roles() == "Secondary/Secondary");
+  stage.check_at_rest();
+}
+
+TEST_CASE("what somebody opens by hand without its peer is no decision for a start") {
+  Stage stage(shape_of(9));
+  stage.cut();
+  stage.run(seconds(15));
+  const Time duration = seconds(GENERATE(5, 12, 60));
+  stage.open_by_hand(1, true, duration);
+  REQUIRE(stage.roles() == "Primary/Primary");
+  stage.toolstack.create(1, stage.web);
+  stage.settle();
+  CHECK(stage.runs_on() == "node0");
+  stage.run(seconds(60));
+  CHECK(stage.roles() == "Primary/Secondary");
+}
+
+TEST_CASE("somebody opens the target's device by hand before the guest arrives: it stays") {
+  Stage stage(shape_of(9));
+  stage.toolstack.migrate(stage.web, 0, 1);
+  stage.at_stage(2, [&] {
+    for (int i = 0; i < 2000; ++i)  // as soon as the window is open
+      stage.world.scheduler().after(milliseconds(i), [&] {
+        if (stage.cluster.drbd().two_primaries(0, 1, 0) && !stage.cluster.drbd().is_primary(0, 1))
+          stage.open_by_hand(1, true, seconds(60));
+      });
+  });
+  stage.settle();
+  stage.run(seconds(90));
+  // It may have been opened after the promotion: beside a guest that has it, anybody can.
+  CHECK((stage.runs_on() == "node0" || stage.runs_on() == "node1"));
+  CHECK((stage.roles() == "Primary/Secondary" || stage.roles() == "Secondary/Primary"));
+  CHECK(stage.two_primaries() == "no/no");
+  stage.check_at_rest();
+}
+
+TEST_CASE("somebody opens the source's device by hand in the window: it is closed after him") {
+  Stage stage(shape_of(9));
+  stage.toolstack.migrate(stage.web, 0, 1);
+  stage.at_stage(5, [&] { stage.open_by_hand(0, true, seconds(60)); });
+  stage.settle();
+  REQUIRE(stage.runs_on() == "node1");
+  CHECK(stage.roles() == "Primary/Primary");
+  CHECK(stage.two_primaries() == "yes/yes");
+  stage.run(seconds(60));
+  CHECK(stage.roles() == "Secondary/Primary");
+  CHECK(stage.two_primaries() == "no/no");
+  stage.check_at_rest();
+}
+
+TEST_CASE("somebody reads by hand on another node: a start waits for him") {
+  DrbdShape shape = three_nodes();
+  shape.auto_promote = GENERATE(true, false);
+  Stage stage(shape, false);
+  const Time duration = seconds(GENERATE(5, 60));
+  stage.open_by_hand(2, false, duration);
+  stage.toolstack.create(0, stage.web);
+  stage.settle();
+  const bool starts = !shape.auto_promote || duration < seconds(30);
+  CHECK(stage.runs_on() == (starts ? "node0" : "nowhere"));
+  CHECK(stage.said("something there has the device open") == !starts);
+}
+
+TEST_CASE("somebody holds the device by hand when its guest ends: the role follows him") {
+  Stage stage(shape_of(9));
+  stage.open_by_hand(0, true, seconds(60));
+  stage.toolstack.shutdown(0, "web");
+  stage.settle();
+  CHECK(stage.roles() == "Primary/Secondary");
+  CHECK(stage.said("is still Primary on this node"));
+  stage.run(seconds(60));
+  CHECK(stage.roles() == "Secondary/Secondary");
+  stage.check_at_rest();
 }

@@ -478,6 +478,11 @@ Script start_script(Cluster& cluster, int node, Verb verb, const xenstore::Backe
                            cluster.world().choices().below(1000));
     cluster.world().tell(node, who.c_str(), "begins");
     const Time begin = cluster.world().now();
+    const int resource =
+        cluster.drbd().index_of(cluster.value(node, path / "params").value_or("").substr(0, 2));
+    const auto by_hand = verb == Verb::Add
+                             ? cluster.writers_by_hand(resource, node, !below_migrate_receive)
+                             : std::vector<ByHand>();
     seams.process.step(milliseconds(10));
     const auto done =
         verb == Verb::Add ? hotplug::add(seams.host, path) : hotplug::remove(seams.host, path);
@@ -491,6 +496,12 @@ Script start_script(Cluster& cluster, int node, Verb verb, const xenstore::Backe
     if (done && verb == Verb::Add && cluster.value(node, path / "state") &&
         !cluster.value(node, path / "physical-device"))
       cluster.world().violation("a silent failure", who + " succeeded without a device");
+    for (const ByHand& each : by_hand)
+      if (done && cluster.is_held_by_hand(each) &&
+          (each.node == node || cluster.drbd().sees_each_other(resource, node, each.node)))
+        cluster.world().violation("a start beside somebody who writes by hand",
+                                  who + " on node" + std::to_string(node) + ", where node" +
+                                      std::to_string(each.node) + " has it open");
     if (cluster.world().now() - begin > seconds(39))
       cluster.world().violation("a hang", who + " took more than 39 s");
   });

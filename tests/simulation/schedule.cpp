@@ -32,6 +32,8 @@ enum class Deed {
   CreateEverywhere,
   LocalMigration,
   KillReceiver,
+  OpenByHand,
+  Isolate,  ///< a node loses all its links
 };
 
 class Story {
@@ -66,12 +68,27 @@ class Story {
  private:
   DrbdShape draw_shape() {
     DrbdShape shape;
-    shape.generation = choices_.weighted({3, 1}) == 0 ? 8 : 9;
-    shape.nodes = shape.generation == 9 ? 2 + static_cast<int>(choices_.weighted({4, 2, 1})) : 2;
+    shape.generation = choices_.weighted({3, 2}) == 0 ? 8 : 9;
+    if (shape.generation == 9) {
+      shape.nodes = 2 + static_cast<int>(choices_.weighted({2, 3, 1}));
+      draw_what_is_new(shape);
+    }
     shape.resources = 1 + static_cast<int>(choices_.weighted({5, 1}));
     shape.volumes = 1 + static_cast<int>(choices_.weighted({4, 1}));
     shape.configured_two_primaries = choices_.one_in(7);
     return shape;
+  }
+
+  void draw_what_is_new(DrbdShape& shape) {
+    const auto any_node = [&] {
+      return static_cast<int>(choices_.below(static_cast<std::uint32_t>(shape.nodes)));
+    };
+    while (static_cast<int>(shape.diskless.size()) < shape.nodes - 1 && choices_.one_in(4))
+      shape.diskless.insert(any_node());
+    constexpr const char* quorum[] = {"off", "majority", "1"};
+    shape.quorum = quorum[choices_.weighted({3, 3, 1})];
+    shape.suspends_io = !choices_.one_in(3);
+    shape.auto_promote = !choices_.one_in(4);
   }
 
   void draw_faults() {
@@ -110,8 +127,8 @@ class Story {
   // -- deeds --
 
   Deed draw_deed() {
-    return static_cast<Deed>(
-        choices_.weighted({2, 20, 12, 6, 6, 2, 5, 5, 5, 4, 5, 4, 2, 4, 2, 1, 2, 1, 4, 1, 2}));
+    return static_cast<Deed>(choices_.weighted(
+        {2, 20, 12, 6, 6, 2, 5, 5, 5, 4, 5, 4, 2, 4, 2, 1, 2, 1, 4, 1, 2, 12, 8}));
   }
 
   void one_deed(std::uint32_t number) {
@@ -245,6 +262,15 @@ class Story {
       case Deed::DecideByPerson:
         decide(node);
         return;
+      case Deed::Isolate:
+        for (int p = 0; p < cluster_.nodes(); ++p)
+          if (p != node)
+            drbd.cut(node, p);
+        return;
+      case Deed::OpenByHand:
+        if (drbd.shape().generation == 9)
+          open_by_hand(node);
+        return;
       case Deed::ConfigureTwoPrimaries:
         world_.tell(-1, "administrator", "configures two primaries, and runs drbdadm adjust");
         for (int r = 0; r < drbd.shape().resources; ++r) {
@@ -269,6 +295,17 @@ class Story {
       };
       cluster_.commands().submit(r, node, std::move(command));
     }
+  }
+
+  void open_by_hand(int node) {
+    const DrbdShape& shape = cluster_.drbd().shape();
+    const auto below = [&](int end) {
+      return static_cast<int>(choices_.below(static_cast<std::uint32_t>(end)));
+    };
+    const bool writes = !choices_.one_in(3);
+    const Time unit = choices_.one_in(3) ? seconds(1) : milliseconds(20);
+    cluster_.open_by_hand(below(shape.resources), node, below(shape.volumes), writes,
+                          unit * (1 + choices_.below(50)));
   }
 
   bool runs_somewhere() {
@@ -326,6 +363,8 @@ class Story {
   /// Cut off from the other node, a person says that the guest may run here.
   void decide(int node) {
     DrbdModel& drbd = cluster_.drbd();
+    if (drbd.shape().quorum != "off")
+      return;  // it is refused, but for --force
     for (int r = 0; r < drbd.shape().resources; ++r) {
       bool alone = drbd.is_on(node);
       for (int p = 0; p < cluster_.nodes(); ++p)
@@ -364,6 +403,7 @@ class Story {
     run_until(world_.now() + seconds(2));
     wait_for_actors(seconds(90));
     resting_ = true;
+    cluster_.close_all_by_hand();
     const Faults& faults = world_.faults;
     // When the link is lost in a hand-over each end closes the window for itself, as soon as it is
     // sure that it may. Where that takes long the link may be back before, and the two refuse each

@@ -319,7 +319,7 @@ void Toolstack::send(const std::shared_ptr<Migration>& migration, unsigned id) {
   scheduler().sleep(milliseconds(1 + choices().below(20)));
   m.go = !m.broken;
   reach(m, 4);
-  if (!wait_until(m, true, [&] { return m.done; })) {
+  if (!wait_until(m, true, [&] { return m.done || m.failed; })) {
     cluster_.world().tell(m.source, "xl", "Domain state is now undefined");
     // The ends do not know then which of them has the guest. Where the replication link goes as
     // well, each does what is right if it has it, and the two may refuse each other.
@@ -327,6 +327,8 @@ void Toolstack::send(const std::shared_ptr<Migration>& migration, unsigned id) {
       cluster_.may_stand_alone.insert(disk.resource);
     return;
   }
+  if (m.failed)
+    return resume();
   scheduler().sleep(milliseconds(5 + choices().below(50)));
   take_down(m.source, id);
   reach(m, 6);
@@ -362,6 +364,11 @@ void Toolstack::receive(const std::shared_ptr<Migration>& migration) {
   m.ready = !m.broken;
   if (!wait_until(m, false, [&] { return m.go; }) || !usable()) {
     break_migration();
+    take_down(m.target, id);
+    return;
+  }
+  if (cluster_.find(m.target, m.guest.name) != nullptr) {  // there is a guest of that name
+    m.failed = !m.broken;
     take_down(m.target, id);
     return;
   }
