@@ -397,10 +397,12 @@ std::vector<Finding> findings_on_node(const Facts& facts) {
     add("no-drbd", true, "DRBD is not loaded in this node's kernel",
         "modprobe drbd\ndrbdadm up all    (at boot: systemctl enable drbd)");
   if (!facts.configured)
-    add("configuration", true,
+    add("configuration", facts.is_root,
         "the configuration of DRBD cannot be read: " + facts.configuration_trouble +
-            ". Guests start all the same; `drbdadm` and DRBD at the next boot do not",
-        "drbdadm dump all");
+            (facts.is_root
+                 ? ". Guests start all the same; `drbdadm` and DRBD at the next boot do not"
+                 : ""),
+        facts.is_root ? "drbdadm dump all" : "");
   if (!facts.xenstore_trouble.empty())
     add("no-xenstore", facts.is_root,
         "xenstore cannot be read, so no guest can be seen: " + facts.xenstore_trouble,

@@ -316,6 +316,9 @@ const std::vector<std::pair<std::string, Make>> states = {
        state.facts.is_root = false;
        state.facts.xenstore_trouble = "cannot reach xenstored: Permission denied";
        state.facts.records_trouble = "cannot look into /run/block-drbd: Permission denied";
+       state.facts.configured.reset();
+       state.facts.configuration_trouble =
+           "`drbdadm sh-resources` says: open(\".\") failed: Permission denied";
      }},
     {"script-other", [](State& state) { state.facts.script = Script::Other; }},
     {"script-missing", [](State& state) { state.facts.script = Script::Missing; }},
