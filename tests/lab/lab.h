@@ -166,7 +166,8 @@ class Lab {
   // -- a migration --
   /// Must succeed.
   void must_migrate(Node& from, Node& to, const std::string& guest, bool live = true);
-  /// The guest runs on its target with its disk, and nothing of the hand-over stays, on either node.
+  /// The guest runs on its target with its disk, and nothing of the hand-over stays, on either
+  /// node.
   void has_moved(Node& from, Node& to, const std::string& guest, const std::string& resource,
                  int device = xvda);
 

@@ -7,7 +7,8 @@ namespace {
 
 using Catch::Matchers::ContainsSubstring;
 
-// Emulation in emulation: the BIOS reads sector by sector, and Debian 13's kernel has twelve megabytes.
+// Emulation in emulation: the BIOS reads sector by sector, and Debian 13's kernel has twelve
+// megabytes.
 constexpr auto time_to_boot = 1200s;
 
 void put_boot_disk(Node& node) {
