@@ -34,6 +34,9 @@ const std::vector<std::string> tool_directories{"/usr/sbin", "/sbin", "/usr/bin"
 
 constexpr int failed = 1;
 constexpr int wrong_usage = 2;
+constexpr int unknown = 3;  // to a monitoring system
+/// More than its tools may take together.
+constexpr Duration test_limit = std::chrono::seconds(60);
 /// Beyond the program's own limit, and before libxl's 40 s.
 constexpr Duration last_resort = std::chrono::seconds(37);
 
@@ -141,6 +144,8 @@ Result<std::vector<diagnose::Target>> targets_of(const std::vector<std::string>&
 
 /// What an administrator types. Nothing is made, locked or changed.
 int run_test(const CommandLine& command, int interruption) {
+  process::end_after(test_limit,
+                     "block-drbd: gave up because xenstore or a device did not answer\n");
   const auto real = process::real_processes(tool_directories, interruption);
   std::vector<process::Run> runs;
   const auto processes = process::recorded(*real, runs);
@@ -148,8 +153,10 @@ int run_test(const CommandLine& command, int interruption) {
   const auto devices = device::real_devices("");
   const auto targets = targets_of(command.asked, *processes);
   if (!targets) {
-    std::cerr << "block-drbd: " << targets.error().message << '\n';
-    return wrong_usage;
+    const bool for_monitoring = command.form == Form::Monitoring;
+    (for_monitoring ? std::cout << "DRBD-XEN UNKNOWN - " : std::cerr << "block-drbd: ")
+        << targets.error().message << '\n';
+    return for_monitoring ? unknown : wrong_usage;
   }
   std::set<std::string> names;
   for (const diagnose::Target& target : *targets)

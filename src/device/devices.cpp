@@ -15,6 +15,7 @@
 #include <sstream>
 
 #include "fd.h"
+#include "spec/disk_spec.h"
 
 namespace block_drbd::device {
 
@@ -106,6 +107,7 @@ class RealDevices final : public Devices {
       std::ifstream file(process / "comm");
       std::string holder;
       std::getline(file, holder);
+      holder = printable(holder);
       holder.append(" (pid ").append(pid).append(")");
       holders.push_back(std::move(holder));
     }

@@ -85,9 +85,16 @@ class Looker {
     return facts_.records.locks.contains(name()) || facts_.records.keepers.contains(name());
   }
 
+  bool is_used_by_host() const {
+    return std::ranges::any_of(resource_.volumes, [&](const Volume& volume) {
+      return facts_.host_uses.contains(volume.minor);
+    });
+  }
+
+  /// Not while anybody has another volume of the resource: on DRBD 9 the role is for all of them,
+  /// and the shell script makes all of them Primary on 8.4, too.
   bool is_idle_primary(const Volume& volume) const {
-    return role_of(resource_, volume) == Role::Primary && user_of(users_, volume) == nullptr &&
-           !facts_.host_uses.contains(volume.minor);
+    return role_of(resource_, volume) == Role::Primary && users_.empty() && !is_used_by_host();
   }
 
   /// DRBD 8.4 has a role for each volume. One that a guest has is Primary, and its neighbours need
@@ -96,7 +103,8 @@ class Looker {
     const auto is_primary = [&](const Volume& volume) {
       return role_of(resource_, volume) == Role::Primary;
     };
-    if (!users_.empty() || is_at_work() || std::ranges::all_of(resource_.volumes, is_primary) ||
+    if (!users_.empty() || is_used_by_host() || is_at_work() || xenstore_is_unseen() ||
+        std::ranges::all_of(resource_.volumes, is_primary) ||
         std::ranges::none_of(resource_.volumes, is_primary))
       return;
     std::string primary, secondary;
@@ -156,9 +164,9 @@ class Looker {
     if (is_primary_on_both() && !has_keeper)
       problem("both-primary",
               name() +
-                  " is Primary on this node and on another one. If no migration is under way, two "
-                  "guests may be writing to it",
-              "xl list    (on both nodes)\njournalctl -t block-drbd");
+                  " is Primary on this node and on another one: either a migration from here is "
+                  "under way, or two guests may be writing to it",
+              "look again in half a minute, then at `block-drbd test` and `xl list` on both nodes");
     if (!allowed || has_keeper)
       return;
     if (is_configured)
@@ -175,12 +183,16 @@ class Looker {
                  " may be Primary on two nodes now; whether it is configured so cannot be "
                  "told: drbdadm does not answer",
              "");
+    else if (is_primary_on_both())
+      return;  // told already; the node where a migration arrives closes it
     else
       problem("window-open",
               name() +
                   " may be Primary on two nodes, though it is not configured so: a migration "
                   "left that behind, and nothing here is at work to end it",
-              "drbdadm adjust " + name());
+              "look again in half a minute: a migration from here may just begin. Then\n"
+              "drbdadm adjust " +
+                  name());
   }
 
   void connections() {
@@ -202,14 +214,16 @@ class Looker {
     const std::string what = name() + " has given up the connection to " + peer + " (StandAlone)";
     switch (drbd::why_parted(facts_.kernel_log, resource_)) {
       case drbd::Parted::SplitBrain:
-        problem("split-brain",
-                what +
-                    ": split brain. Both nodes have changed the data without each other, and the "
-                    "changes of one of them will be lost",
-                "decide whose data shall stay, and end the guest on the other node; there:\n"
-                "drbdadm secondary " +
-                    name() + "\ndrbdadm connect --discard-my-data " + name() +
-                    "\nthen on the one that keeps its data:\ndrbdadm connect " + name());
+        problem(
+            "split-brain",
+            what +
+                ": split brain. Both nodes have changed the data without each other, and the "
+                "changes of one of them will be lost",
+            "look at both, and decide whose changes shall be THROWN AWAY. On that node, when no "
+            "guest runs there any more:\n"
+            "drbdadm disconnect " +
+                name() + "\ndrbdadm secondary " + name() + "\ndrbdadm connect --discard-my-data " +
+                name() + "\nOn the node whose data shall stay:\ndrbdadm connect " + name());
         return;
       case drbd::Parted::TwoPrimaries:
         problem("settings-differ",
@@ -297,10 +311,12 @@ class Looker {
 
   void suspended() {
     if (resource_.suspended)
-      problem(
-          "suspended", name() + " has its I/O suspended: whoever reads or writes it stands still",
-          "when the reason is gone (quorum, fencing, `drbdadm suspend-io`)\ndrbdadm resume-io " +
-              name());
+      problem("suspended",
+              name() + " has its I/O suspended: whoever reads or writes it stands still",
+              "when the reason is gone (`drbdadm suspend-io`, quorum). Not while fencing is the "
+              "reason: "
+              "fence the other node first\ndrbdadm resume-io " +
+                  name());
     for (const Volume& volume : resource_.volumes)
       if (!volume.quorum)
         problem("no-quorum",
@@ -396,6 +412,9 @@ std::vector<Finding> findings_on_node(const Facts& facts) {
   else if (facts.drbd.generation == drbd::Generation::Absent)
     add("no-drbd", true, "DRBD is not loaded in this node's kernel",
         "modprobe drbd\ndrbdadm up all    (at boot: systemctl enable drbd)");
+  else if (facts.drbd.resources.empty() && facts.configured && !facts.configured->empty())
+    add("nothing-up", true, "no DRBD resource is up on this node: no guest with one can start",
+        "drbdadm up all    (at boot: systemctl enable drbd)");
   if (!facts.configured)
     add("configuration", facts.is_root,
         "the configuration of DRBD cannot be read: " + facts.configuration_trouble +

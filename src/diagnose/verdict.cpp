@@ -53,6 +53,10 @@ Duration patience_for(Action action) {
   }
 }
 
+Verdicts both_fail(const std::string& text) {
+  return {.start = fails(text), .migration = fails(text)};
+}
+
 /// What DRBD would answer where a promotion cannot succeed; success where nothing is known against.
 drbd::Answer foreseen_answer(const Resource& resource, const drbd::Volume& volume) {
   drbd::Answer answer;
@@ -99,6 +103,11 @@ class Judge {
                 .migration = fails(who)};
       return {.start = in_use(who), .migration = in_use("it is here already")};
     }
+    if (const auto openers = facts_.openers.find(volume_.minor);
+        openers != facts_.openers.end() && !openers->second.empty() && users_.empty())
+      return both_fail("it is held open on this node by " + openers->second.front() +
+                       ", and not by a guest: what comes from there would land over the writes of "
+                       "the guest");
     return {.start = start(), .migration = migration()};
   }
 
@@ -210,16 +219,14 @@ class Judge {
   policy::Request request_;
 };
 
-Verdicts both_fail(const std::string& text) {
-  return {.start = fails(text), .migration = fails(text)};
-}
-
 }  // namespace
 
 Verdicts judge(const Facts& facts, const Target& target) {
   const std::string& name = target.spec.resource;
   if (!facts.drbd_trouble.empty())
     return both_fail("DRBD does not answer: " + facts.drbd_trouble);
+  if (!facts.xenstore_trouble.empty() && facts.is_root)
+    return both_fail("without xenstore no guest can start, and none can be seen");
   const Resource* resource = facts.drbd.resource(name);
   if (resource == nullptr) {
     const auto why = facts.why_not_up.find(name);

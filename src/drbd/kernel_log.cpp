@@ -19,13 +19,14 @@ constexpr struct {
   std::string_view words;
   Parted parted;
 } reasons[] = {
-    {"Split-Brain detected", Parted::SplitBrain},
+    {"Split-Brain detected but unresolved", Parted::SplitBrain},
     {"incompatible allow-two-primaries settings", Parted::TwoPrimaries},
     {"Unrelated data, aborting", Parted::UnrelatedData},
 };
 
-/// What came before is history.
+/// What came before a new try to connect, or a success, is history.
 constexpr std::string_view begin_of_a_connection = "conn( StandAlone -> Unconnected )";
+constexpr std::string_view connected = " -> Connected )";
 
 /// Whether `line` has `word`, and it does not go on as another name would.
 bool has_word(std::string_view line, std::string_view word) {
@@ -52,7 +53,8 @@ Parted why_parted(std::string_view kernel_log, const Resource& resource) {
     const std::string_view line = take_line(kernel_log);
     if (line.find("drbd") == std::string_view::npos || !is_about(line, resource))
       continue;
-    if (line.find(begin_of_a_connection) != std::string_view::npos)
+    if (line.find(begin_of_a_connection) != std::string_view::npos ||
+        line.find(connected) != std::string_view::npos)
       parted = Parted::Unknown;
     for (const auto& reason : reasons)
       if (line.find(reason.words) != std::string_view::npos)

@@ -290,10 +290,9 @@ class Attaching {
   }
 
   Result<Turn> promote(const Decision& decision, const Survey& seen, const drbd::Volume& volume) {
-    const Role before = volume.role.value_or(seen.resource.role);
-    if (auto claimed = claim(seen, volume, before == Role::Primary); !claimed)
+    bool is_primary = volume.role.value_or(seen.resource.role) == Role::Primary;
+    if (auto claimed = claim(seen, volume, is_primary); !claimed)
       return failure(claimed.error());
-    bool is_primary = before == Role::Primary;
     // A role that no guest here has is left over from an earlier one, or a person gave it, or on
     // DRBD 9 whoever has opened the device.
     if (is_primary && !promoted_ && nobody_has(seen, volume)) {
@@ -332,7 +331,7 @@ class Attaching {
       if (!alone)
         return failure(alone.error());
       if (!*alone)
-        return step_back(seen.resource, volume, before);
+        return step_back(seen.resource, volume);
     }
     return attach(seen, volume);
   }
@@ -438,15 +437,16 @@ class Attaching {
         "Look at `drbdadm status " + request_.resource + "` on both nodes, then migrate again"));
   }
 
-  /// When DRBD refuses even that, the next turn finds the resource Primary by our own hand, and
-  /// that is no ground for anything.
-  Result<Turn> step_back(const drbd::Resource& resource, const drbd::Volume& volume, Role before) {
-    if (before != Role::Primary) {
-      const auto answer = host_.drbd.demote(resource, volume, budget_.left());
-      if (!answer)
-        return failure(answer.error());
-      promoted_ = !answer->ok();
-    }
+  /// The role is ours here, also where a person had given it before: it was given back and taken
+  /// again. When DRBD refuses to take it back, the next turn finds the resource Primary by our own
+  /// hand, and that is no ground for anything; nor is what a person decided before the other node
+  /// appeared.
+  Result<Turn> step_back(const drbd::Resource& resource, const drbd::Volume& volume) {
+    by_person_ = false;
+    const auto answer = host_.drbd.demote(resource, volume, budget_.left());
+    if (!answer)
+      return failure(answer.error());
+    promoted_ = !answer->ok();
     host_.report.tell(Severity::Notice, "DRBD resource " + request_.resource +
                                             ": another node became Primary at the same moment, or "
                                             "the link changed; stepping back, then looking again");

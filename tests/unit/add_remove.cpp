@@ -96,7 +96,7 @@ TEST_CASE("a disk that the shell script attached is released, too") {
   FakeNode node(GENERATE(8, 9));
   node.second_volume();
   node.store.values[FakeNode::path(5) / "physical-device"] = "93:1";
-  node.drbd.set_role(1, Role::Primary);
+  node.drbd.make_primary(1);
   node.drbd.set_role(2, Role::Primary);  // the script promotes all volumes
   node.drbd.open.insert(1);
   node.clock.at(3s, [&] { node.drbd.open.clear(); });
@@ -106,7 +106,7 @@ TEST_CASE("a disk that the shell script attached is released, too") {
 
 TEST_CASE("remove without add does nothing") {
   FakeNode node(GENERATE(8, 9));
-  node.drbd.set_role(1, Role::Primary);  // by somebody else
+  node.drbd.make_primary(1);  // by somebody else
   REQUIRE(remove(node, 5));
   CHECK(node.drbd.role(1) == Role::Primary);
 }
@@ -214,6 +214,8 @@ TEST_CASE("a start waits for a Primary peer to let go, then refuses, and never t
 TEST_CASE("both nodes start at the same moment where two primaries are allowed: we step back") {
   FakeNode node(GENERATE(8, 9));
   allow_two_primaries(node);
+  if (GENERATE(false, true))  // a role that a person gave is given back as well
+    node.drbd.make_primary(1);
   node.drbd.during_promotion = [&] {
     node.peer_is(Role::Primary);
     node.drbd.during_promotion = nullptr;
@@ -236,6 +238,8 @@ TEST_CASE("both nodes start at the same moment where two primaries are allowed: 
 
 TEST_CASE("the link is lost between the promotion and the second look: not settled") {
   FakeNode node(GENERATE(8, 9));
+  if (GENERATE(false, true))  // by a person, who saw the other node then
+    node.drbd.make_primary(1);
   node.drbd.during_promotion = [&] {
     node.link_is_down();
     node.drbd.during_promotion = nullptr;
@@ -275,7 +279,7 @@ TEST_CASE("a start while the peer cannot be seen") {
     CHECK(node.clock.elapsed() == 0s);
   }
   SECTION("goes on when a person made it Primary here") {
-    node.drbd.set_role(1, Role::Primary);
+    node.drbd.make_primary(1);
     REQUIRE(add(node, 5));
   }
   SECTION("goes on when fencing is configured: DRBD decides") {
@@ -289,7 +293,7 @@ TEST_CASE("Primary for somebody who has the device open: no guest gets it beside
   const bool seen = GENERATE(true, false);
   if (!seen)
     node.link_is_down();
-  node.drbd.set_role(1, Role::Primary);
+  node.drbd.make_primary(1);
   node.drbd.open.insert(1);
   SECTION("as long as it is open") {
     CHECK(says(add(node, 5), "is held open"));
@@ -436,7 +440,7 @@ TEST_CASE("a second guest on the resource is refused and the first is not distur
 
 TEST_CASE("what this host does with the device keeps guests away") {
   FakeNode node(GENERATE(8, 9));
-  node.drbd.set_role(1, Role::Primary);
+  node.drbd.make_primary(1);
   node.devices.uses[1] = {"mounted on /srv"};
   CHECK(says(add(node, 5), "mounted on /srv"));
   CHECK(node.drbd.role(1) == Role::Primary);  // not ours to take
@@ -724,7 +728,7 @@ TEST_CASE("add ends before libxl would kill it, whatever it waits for") {
 
 TEST_CASE("an add that was killed is cleaned up by libxl's remove") {
   FakeNode node(GENERATE(8, 9));
-  node.drbd.set_role(1, Role::Primary);
+  node.drbd.make_primary(1);
   remembers(node, 5, "Wheezy", 1, record::Phase::Promoting);
   REQUIRE(remove(node, 5));
   CHECK(node.drbd.role(1) == Role::Secondary);
@@ -733,7 +737,7 @@ TEST_CASE("an add that was killed is cleaned up by libxl's remove") {
 
 TEST_CASE("a failed add gives back a role that it found and nobody used") {
   FakeNode node(GENERATE(8, 9));
-  node.drbd.set_role(1, Role::Primary);
+  node.drbd.make_primary(1);
   node.devices.without_node = {1};
   CHECK_FALSE(add(node, 5));
   require_nothing_left_behind(node, 5);
@@ -742,7 +746,7 @@ TEST_CASE("a failed add gives back a role that it found and nobody used") {
 TEST_CASE("a person's decision outlasts a wait") {
   FakeNode node(GENERATE(8, 9));
   node.link_is_down();
-  node.drbd.set_role(1, Role::Primary);
+  node.drbd.make_primary(1);
   node.devices.without_node = {1};
   node.clock.at(12s, [&] { node.devices.without_node.clear(); });
   REQUIRE(add(node, 5));
@@ -831,7 +835,7 @@ TEST_CASE("a promotion that DRBD does not answer is not forgotten") {
   SECTION("it takes effect before libxl's remove, or during it") {
     const auto takes_effect = GENERATE(0s, 5s);
     node.clock.at(std::chrono::duration_cast<Duration>(node.clock.elapsed() + takes_effect),
-                  [&] { node.drbd.set_role(1, Role::Primary); });
+                  [&] { node.drbd.make_primary(1); });
     REQUIRE(remove(node, 5));
     CHECK(node.drbd.role(1) == Role::Secondary);
     CHECK(node.records.all.empty());
@@ -844,7 +848,7 @@ TEST_CASE("a promotion that DRBD does not answer is not forgotten") {
 TEST_CASE("9: a role that goes as it came, by hand, says nothing about an unanswered promotion") {
   FakeNode node(9);
   node.drbd.promotion_hangs = node.drbd.demotion_hangs = true;
-  node.clock.at(20s, [&] { node.drbd.set_role(1, Role::Primary); });
+  node.clock.at(20s, [&] { node.drbd.make_primary(1); });
   node.clock.at(30s, [&] { node.drbd.set_role(1, Role::Secondary); });
   CHECK(says(add(node, 5), "may still be Primary on this node"));
   REQUIRE(node.records.all.size() == 1);
@@ -856,7 +860,7 @@ TEST_CASE("an add that is killed while DRBD has not answered: its promotion is n
   struct Killed {};
   node.drbd.during_promotion = [] { throw Killed(); };
   CHECK_THROWS_AS(add(node, 5), Killed);
-  node.clock.at(5s, [&] { node.drbd.set_role(1, Role::Primary); });
+  node.clock.at(5s, [&] { node.drbd.make_primary(1); });
   REQUIRE(remove(node, 5));
   node.clock.wait(10s);
   CHECK(node.drbd.role(1) == Role::Secondary);
@@ -885,7 +889,7 @@ TEST_CASE("incoming migration beside an orphan of an earlier one: refused, whate
   allow_two_primaries(node);
   node.guest(4, "web--incoming", "uuid-web");
   node.store.values[FakeNode::path(4) / "physical-device"] = "93:1";
-  node.drbd.set_role(1, Role::Primary);
+  node.drbd.make_primary(1);
   incoming(node);
   SECTION("up") {}
   SECTION("down") {
@@ -977,7 +981,7 @@ TEST_CASE("disks that the shell script attached, removed in parallel") {
   node.guest(6, "other", "uuid-other", "Wheezy", "w!");
   for (const unsigned domain : {5U, 6U})
     node.store.values[FakeNode::path(domain) / "physical-device"] = "93:1";
-  node.drbd.set_role(1, Role::Primary);
+  node.drbd.make_primary(1);
   REQUIRE(remove(node, 5));
   CHECK(node.drbd.role(1) == Role::Primary);
   REQUIRE(remove(node, 6));
@@ -987,7 +991,7 @@ TEST_CASE("disks that the shell script attached, removed in parallel") {
 
 TEST_CASE("a rollback that fails at first still leaves a role that somebody uses") {
   FakeNode node(GENERATE(8, 9));
-  node.drbd.set_role(1, Role::Primary);
+  node.drbd.make_primary(1);
   node.drbd.open.insert(1);
   node.drbd.before_status = [&] {
     if (node.clock.elapsed() >= 5s)

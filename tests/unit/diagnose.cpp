@@ -152,6 +152,23 @@ const std::vector<std::pair<std::string, Make>> states = {
      [](State& state) {
        state.facts.configured = {"Wheezy", "Jessie"};
      }},
+    {"nothing-up",
+     [](State& state) {
+       state.facts.drbd.resources.clear();
+       state.facts.drbd.settings.clear();
+     }},
+    {"one-of-two-volumes-in-use",
+     [](State& state) {
+       state.facts.drbd.generation = drbd::Generation::V9;
+       state.resource().volumes.push_back(State::volume(1, 2));
+       state.resource().peers.front().volumes.push_back(
+           {.number = 1,
+            .replication = drbd::Replication::Established,
+            .disk = drbd::Disk::UpToDate});
+       state.has_guest(7, "web01");
+       for (drbd::Volume& volume : state.resource().volumes)
+         volume.role.reset();
+     }},
     {"idle-primary", [](State& state) { state.is_primary(); }},
     {"idle-primary-of-a-guest",
      [](State& state) {

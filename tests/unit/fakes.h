@@ -217,6 +217,9 @@ class FakeDrbd : public drbd::Drbd {
             .text = "State change failed: (" + std::to_string(code) + ") " + std::move(text)};
   }
 
+  /// As a person gives it.
+  void make_primary(int minor) { set_role(minor, drbd::Role::Primary); }
+
   drbd::Role role(int minor) const {
     for (const drbd::Volume& volume : state.volumes)
       if (volume.minor == minor)
