@@ -1,4 +1,6 @@
 // A guest that crashes, hangs, is paused, or is kept in a file.
+#include <thread>
+
 #include "lab.h"
 
 namespace block_drbd::lab {
@@ -94,6 +96,28 @@ TEST_CASE_METHOD(Lab, "a guest is created paused, is paused, hangs, and is destr
   node1.types("xl pause wheezy");
   node1.types("xl destroy wheezy");
   is_over(node1);
+  records_are_whole("wheezy", disk_of_wheezy);
+}
+
+TEST_CASE_METHOD(
+    Lab, "a guest is destroyed while its I/O is frozen - the role outlasts its last write") {
+  create(node1);
+  node1.types("drbdadm suspend-io Wheezy");
+  std::this_thread::sleep_for(2s);  // for a write to be on its way
+  // libxl gives up on the disk after ten seconds, and never calls the block script for it.
+  REQUIRE_THAT(node1.tries("xl destroy wheezy").output,
+               ContainsSubstring("unable to remove device"));
+  Task keeper = node1.starts("/etc/xen/scripts/block-drbd keep Wheezy");
+  REQUIRE(node1.role("Wheezy") == "Primary");
+  REQUIRE(keeper.runs());
+  node1.types("drbdadm resume-io Wheezy");
+  REQUIRE(keeper.ends().status == 0);
+  is_over(node1);
+
+  node2.types("xl create /etc/xen/wheezy.cfg");
+  node2.guest_writes("wheezy");
+  node2.types("xl destroy wheezy");
+  is_over(node2);
   records_are_whole("wheezy", disk_of_wheezy);
 }
 
