@@ -228,7 +228,8 @@ Decision wait_for_primary_peer(const Request& request, const Situation& situatio
 Decision decide_unseen(const Request& request, const Situation& situation) {
   const Resource& resource = situation.resource;
   if (link_is_being_made(resource) && situation.waited_for_link < patience_for_link)
-    return {.action = Action::WaitForLink, .because = names_of_unseen(situation)};
+    return {.action = Action::WaitForLink,
+            .because = names_of_unseen(situation) + " is not connected"};
   if ((situation.primary_by_person || situation.held) && situation.users.empty())
     return go(Action::Promote);
   const bool drbd_decides =

@@ -260,6 +260,8 @@ TEST_CASE("no wait for a link that nobody makes") {
         Action::WaitForLink);
   CHECK(decide(request(Purpose::Start), situation({PeerLooks::InHandshake})).action ==
         Action::WaitForLink);
+  CHECK(decide(request(Purpose::Start), situation({PeerLooks::Connecting})).because ==
+        "the other node (ipv4:10.0.0.2:7789) (Connecting) is not connected");
 }
 
 TEST_CASE("modes of the disk line") {
