@@ -221,9 +221,11 @@ class Looker {
                 "changes of one of them will be lost",
             "look at both, and decide whose changes shall be THROWN AWAY. On that node, when no "
             "guest runs there any more:\n"
-            "drbdadm disconnect " +
-                name() + "\ndrbdadm secondary " + name() + "\ndrbdadm connect --discard-my-data " +
-                name() + "\nOn the node whose data shall stay:\ndrbdadm connect " + name());
+            "drbdadm secondary " +
+                name() + "\ndrbdadm connect --discard-my-data " + name() +
+                "    (Connecting? disconnect first)\nOn the node whose data shall "
+                "stay:\ndrbdadm connect " +
+                name());
         return;
       case drbd::Parted::TwoPrimaries:
         problem("settings-differ",

@@ -177,10 +177,8 @@ class Judge {
   static std::string waiting(const Decision& decision) {
     if (!is_waiting(decision.action))
       return "";
-    // Its reason is who is waited for.
-    const bool is_for_link = decision.action == Action::WaitForLink;
-    return "wait up to " + in_seconds(patience_for(decision.action)) +
-           (is_for_link ? " for " : ", because ") + decision.because;
+    return "wait up to " + in_seconds(patience_for(decision.action)) + ", because " +
+           decision.because;
   }
 
   policy::Situation situation() const {
