@@ -157,8 +157,7 @@ TEST_CASE_METHOD(Lab, "block-drbd test shows who has a disk, and what a keeper d
 
   Task holder = node1.starts(hold_of_wheezy);
   node1.tries("xl destroy wheezy");
-  REQUIRE_THAT(flat(node1.types(std::string(block_drbd_test) + "Wheezy")),
-               ContainsSubstring("it gives the role back as soon as the device is free"));
+  finds(node1, "it gives the role back as soon as the device is free", "Wheezy");
   holder.killed();
   node1.becomes("Wheezy", "Secondary");
   node1.left_nothing("Wheezy");
