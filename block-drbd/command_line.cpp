@@ -29,7 +29,6 @@ options::options_description test_options() {
 Result<CommandLine> test_command(const options::variables_map& values,
                                  std::vector<std::string> asked) {
   CommandLine command{.verb = Verb::Test,
-                      .resource = {},
                       .asked = std::move(asked),
                       .form = Form::Words,
                       .every_verdict = values.contains("all"),

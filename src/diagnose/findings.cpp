@@ -155,8 +155,6 @@ class Looker {
   }
 
   void two_primaries() {
-    const bool allowed =
-        std::ranges::any_of(settings_.connections, &drbd::ConnectionSettings::two_primaries);
     const auto configured = facts_.two_primaries_configured.find(name());
     const bool is_configured =
         configured != facts_.two_primaries_configured.end() && configured->second;
@@ -167,7 +165,7 @@ class Looker {
                   " is Primary on this node and on another one: either a migration from here is "
                   "under way, or two guests may be writing to it",
               "look again in half a minute, then at `block-drbd test` and `xl list` on both nodes");
-    if (!allowed || has_keeper)
+    if (!settings_.allows_two_primaries() || has_keeper)
       return;
     if (is_configured)
       notice("two-primaries-configured",

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <array>
 
+#include "hotplug/survey.h"
+
 namespace block_drbd::diagnose {
 
 using drbd::Connection;
@@ -36,24 +38,13 @@ Result<std::vector<policy::Attachment>> attachments(xenstore::Store& store) {
   auto backends = xenstore::backends_on_major(store, device::drbd_major);
   if (!backends)
     return failure(backends.error());
-  std::vector<policy::Attachment> attachments;
-  for (xenstore::Backend& backend : *backends) {
-    auto domain = xenstore::read_domain(store, backend.path.frontend());
-    if (!domain)
-      return failure(domain.error());
-    attachments.push_back({.backend = std::move(backend), .domain = std::move(*domain)});
-  }
-  return attachments;
+  return hotplug::with_their_domains(store, std::move(*backends));
 }
 
 bool is_parted(const Resource& resource) {
   return resource.peers.empty() || std::ranges::any_of(resource.peers, [](const drbd::Peer& peer) {
            return peer.connection == Connection::StandAlone;
          });
-}
-
-bool allows_two_primaries(const drbd::Settings& settings) {
-  return std::ranges::any_of(settings.connections, &drbd::ConnectionSettings::two_primaries);
 }
 
 /// What DRBD says, and what depends on it.
@@ -70,7 +61,7 @@ void look_at_drbd(Facts& facts, const Sources& sources, const std::set<std::stri
     facts.configuration_trouble = configured.error().message;
 
   for (const drbd::Settings& each : facts.drbd.settings)
-    if (allows_two_primaries(each))
+    if (each.allows_two_primaries())
       if (const auto is = sources.drbd.configured_two_primaries(each.resource, limit))
         facts.two_primaries_configured[each.resource] = *is;
   if (std::ranges::any_of(facts.drbd.resources, is_parted)) {

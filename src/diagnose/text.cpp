@@ -4,6 +4,8 @@
 #include <array>
 #include <string_view>
 
+#include "drbd/text.h"
+
 namespace block_drbd::diagnose {
 
 namespace {
@@ -248,11 +250,8 @@ class Words {
     if (finding.is_problem)
       text.replace(0, 1, painted("!", Colour::Bad));
     std::string_view rest = finding.advice;
-    while (!rest.empty()) {
-      const std::string_view line = rest.substr(0, rest.find('\n'));
-      text += wrapped("    ", line);
-      rest.remove_prefix(std::min(line.size() + 1, rest.size()));
-    }
+    while (!rest.empty())
+      text += wrapped("    ", drbd::take_line(rest));
     return text;
   }
 

@@ -86,7 +86,7 @@ class Drbdsetup final : public Drbd {
       const auto proc = text_of(proc_drbd_);
       if (!proc)
         return failure(proc.error());
-      add_from_proc(*found, *proc);
+      add_from_proc({&*found, 1}, *proc);
     }
     return std::move(*found);
   }

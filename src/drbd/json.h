@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "drbd/text.h"
 
@@ -42,6 +43,19 @@ inline bool is_list(const Json& value) {
   return value.is_null() ||
          (value.is_array() && std::all_of(value.begin(), value.end(),
                                           [](const Json& each) { return each.is_object(); }));
+}
+
+/// Each object of a list, by its reader; the first that cannot be read is the failure.
+template <typename Item>
+Result<std::vector<Item>> read_each(const Json& list, Result<Item> (*read)(const Json&)) {
+  std::vector<Item> items;
+  for (const Json& each : list) {
+    auto item = read(each);
+    if (!item)
+      return failure(std::move(item.error()));
+    items.push_back(std::move(*item));
+  }
+  return items;
 }
 
 /// The list that a command printed.

@@ -47,27 +47,22 @@ Result<Overview> look_over(process::Processes& processes, const std::string& pro
   overview.version = read_version(*proc);
   const bool json = overview.generation == Generation::V9;
 
-  std::vector<std::string> status{"drbdsetup", "status"};
-  status.insert(status.end(), json ? std::initializer_list<std::string>{"--json", "--statistics"}
-                                   : std::initializer_list<std::string>{"--verbose"});
-  const auto states = printed(processes, status, limit);
-  if (!states)
-    return failure(states.error());
-  auto resources = json ? read_status_json(*states) : read_status_text(*states);
+  using Words = std::vector<std::string>;
+  auto resources = printed(processes,
+                           json ? Words{"drbdsetup", "status", "--json", "--statistics"}
+                                : Words{"drbdsetup", "status", "--verbose"},
+                           limit)
+                       .and_then(json ? read_status_json : read_status_text);
   if (!resources)
     return failure(resources.error());
   overview.resources = std::move(*resources);
-  for (Resource& resource : overview.resources)
-    add_from_proc(resource, *proc);
+  add_from_proc(overview.resources, *proc);
 
   // Without --show-defaults: what is not shown has its default, and of many resources it is much.
-  std::vector<std::string> show{"drbdsetup", "show"};
-  if (json)
-    show.emplace_back("--json");
-  const auto shown = printed(processes, show, limit);
-  if (!shown)
-    return failure(shown.error());
-  auto settings = json ? read_show_json(*shown) : read_show_text(*shown);
+  auto settings =
+      printed(processes, json ? Words{"drbdsetup", "show", "--json"} : Words{"drbdsetup", "show"},
+              limit)
+          .and_then(json ? read_show_json : read_show_text);
   if (!settings)
     return failure(settings.error());
   overview.settings = std::move(*settings);
@@ -87,20 +82,21 @@ Result<std::vector<std::string>> configured_resources(process::Processes& proces
   return names;
 }
 
-void add_from_proc(Resource& resource, std::string_view proc_drbd) {
+void add_from_proc(std::span<Resource> resources, std::string_view proc_drbd) {
   const auto roles = read_minor_roles(proc_drbd);
   const auto times = read_resync_times(proc_drbd);
-  for (Volume& volume : resource.volumes) {
-    if (const auto role = roles.find(volume.minor); role != roles.end())
-      volume.role = role->second;
-    const auto time = times.find(volume.minor);
-    if (time == times.end())
-      continue;
-    for (Peer& peer : resource.peers)
-      for (PeerVolume& each : peer.volumes)
-        if (each.number == volume.number)
-          each.seconds_left = time->second;
-  }
+  for (Resource& resource : resources)
+    for (Volume& volume : resource.volumes) {
+      if (const auto role = roles.find(volume.minor); role != roles.end())
+        volume.role = role->second;
+      const auto time = times.find(volume.minor);
+      if (time == times.end())
+        continue;
+      for (Peer& peer : resource.peers)
+        for (PeerVolume& each : peer.volumes)
+          if (each.number == volume.number)
+            each.seconds_left = time->second;
+    }
 }
 
 }  // namespace block_drbd::drbd

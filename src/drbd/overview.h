@@ -2,6 +2,7 @@
 // are. Nothing is changed.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,6 +34,6 @@ Result<std::vector<std::string>> configured_resources(process::Processes& proces
 
 /// Takes over what /proc/drbd alone tells on DRBD 8.4: the role of each volume, and how long a
 /// resync will take.
-void add_from_proc(Resource& resource, std::string_view proc_drbd);
+void add_from_proc(std::span<Resource> resources, std::string_view proc_drbd);
 
 }  // namespace block_drbd::drbd

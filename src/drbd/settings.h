@@ -28,6 +28,9 @@ struct Settings {
   std::string fencing = "dont-care";
   std::string quorum = "off";  ///< off, majority, all, or a number (DRBD 9 only)
 
+  /// On any connection.
+  bool allows_two_primaries() const;
+
   /// The connection to this peer; on 8.4, where a resource has one connection and the peer no
   /// number, that one.
   const ConnectionSettings* connection_to(std::optional<int> node_id) const;

@@ -67,12 +67,10 @@ Result<Settings> read_resource(const Json& json) {
   const Json& connections = member(json, "connections");
   if (!is_list(connections))
     return not_understood(command, "connections");
-  for (const Json& each : connections) {
-    auto connection = read_connection(each);
-    if (!connection)
-      return failure(std::move(connection.error()));
-    settings.connections.push_back(std::move(*connection));
-  }
+  auto read = read_each(connections, read_connection);
+  if (!read)
+    return failure(std::move(read.error()));
+  settings.connections = std::move(*read);
   return settings;
 }
 
@@ -82,14 +80,7 @@ Result<std::vector<Settings>> read_show_json(std::string_view text) {
   const auto list = read_list(command, text);
   if (!list)
     return failure(list.error());
-  std::vector<Settings> resources;
-  for (const Json& each : *list) {
-    auto settings = read_resource(each);
-    if (!settings)
-      return failure(std::move(settings.error()));
-    resources.push_back(std::move(*settings));
-  }
-  return resources;
+  return read_each(*list, read_resource);
 }
 
 }  // namespace block_drbd::drbd

@@ -52,12 +52,10 @@ Result<Resource> read_resource(const Json& json) {
     return not_understood(command, is_list(peers) ? "devices" : "connections");
   for (const Json& each : volumes)
     resource.volumes.push_back(read_volume(each));
-  for (const Json& each : peers) {
-    auto peer = read_peer(each);
-    if (!peer)
-      return failure(std::move(peer.error()));
-    resource.peers.push_back(std::move(*peer));
-  }
+  auto read = read_each(peers, read_peer);
+  if (!read)
+    return failure(std::move(read.error()));
+  resource.peers = std::move(*read);
   return resource;
 }
 
@@ -67,14 +65,7 @@ Result<std::vector<Resource>> read_status_json(std::string_view text) {
   const auto list = read_list(command, text);
   if (!list)
     return failure(list.error());
-  std::vector<Resource> resources;
-  for (const Json& each : *list) {
-    auto resource = read_resource(each);
-    if (!resource)
-      return failure(std::move(resource.error()));
-    resources.push_back(std::move(*resource));
-  }
-  return resources;
+  return read_each(*list, read_resource);
 }
 
 }  // namespace block_drbd::drbd

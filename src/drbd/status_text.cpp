@@ -66,7 +66,7 @@ bool set_peers(Peer& peer, std::string_view key, std::string_view value) {
   else if (key == "peer-disk")
     current(peer.volumes).disk = disk_from(value);
   else if (key == "done")
-    current(peer.volumes).in_sync = decimal_from(value);
+    current(peer.volumes).in_sync = number_from<double>(value);
   return true;
 }
 

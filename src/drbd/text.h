@@ -60,19 +60,10 @@ inline std::string_view take_token(std::string_view& text) {
   return take(std::max<std::size_t>(1, std::min(text.find_first_of(" \t\r\n{};\"#"), text.size())));
 }
 
-/// The number, when the whole text is one.
-inline std::optional<int> number_from(std::string_view text) {
-  int number = 0;
-  const char* end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, number);
-  if (text.empty() || error != std::errc() || stop != end)
-    return std::nullopt;
-  return number;
-}
-
-/// The same of "28.78".
-inline std::optional<double> decimal_from(std::string_view text) {
-  double number = 0;
+/// The number, when the whole text is one: "7", or as a double "28.78".
+template <typename Number = int>
+std::optional<Number> number_from(std::string_view text) {
+  Number number{};
   const char* end = text.data() + text.size();
   const auto [stop, error] = std::from_chars(text.data(), end, number);
   if (text.empty() || error != std::errc() || stop != end)

@@ -30,14 +30,22 @@ Result<std::vector<policy::Attachment>> attachments_in_use(Host& host,
   if (!backends)
     return failure(backends.error());
 
+  const auto attachments = with_their_domains(host.store, std::move(*backends));
+  if (!attachments)
+    return failure(attachments.error());
+  return policy::attachments_in_use(*attachments, claims, own);
+}
+
+Result<std::vector<policy::Attachment>> with_their_domains(
+    xenstore::Store& store, std::vector<xenstore::Backend> backends) {
   std::vector<policy::Attachment> attachments;
-  for (xenstore::Backend& backend : *backends) {
-    auto domain = xenstore::read_domain(host.store, backend.path.frontend());
+  for (xenstore::Backend& backend : backends) {
+    auto domain = xenstore::read_domain(store, backend.path.frontend());
     if (!domain)
       return failure(domain.error());
     attachments.push_back({.backend = std::move(backend), .domain = std::move(*domain)});
   }
-  return policy::attachments_in_use(attachments, claims, own);
+  return attachments;
 }
 
 }  // namespace block_drbd::hotplug

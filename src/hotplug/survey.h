@@ -18,6 +18,10 @@ struct Survey {
 Result<Survey> survey(Host& host, const std::string& resource, const xenstore::BackendPath& own,
                       Duration limit);
 
+/// Each backend with what is known about its domain.
+Result<std::vector<policy::Attachment>> with_their_domains(xenstore::Store& store,
+                                                           std::vector<xenstore::Backend> backends);
+
 /// The attachments alone, for a resource whose state is known.
 Result<std::vector<policy::Attachment>> attachments_in_use(Host& host,
                                                            const drbd::Resource& resource,

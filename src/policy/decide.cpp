@@ -53,8 +53,7 @@ bool is_diskless(const drbd::Volume& volume) {
 /// though they do not see each other: DRBD 9 allows that where it allows two primaries.
 bool may_be_primary_behind_server(const drbd::Settings& settings, const Resource& resource) {
   return std::any_of(resource.volumes.begin(), resource.volumes.end(), is_diskless) &&
-         std::any_of(settings.connections.begin(), settings.connections.end(),
-                     [](const auto& each) { return each.two_primaries; });
+         settings.allows_two_primaries();
 }
 
 /// Two halves of the nodes cannot both have quorum. `quorum 1` is no such policy.

@@ -55,8 +55,6 @@ class Looker {
       take(name, found_.claims, claim_from_json);
     else if (is(window_suffix))
       take(name, found_.windows, window_from_json);
-    else if (is(held_suffix))
-      take(name, found_.held, held_from_json);
     else if (is(lock_suffix))
       note_holder(name, lock_suffix, found_.locks);
     else if (is(keeper_suffix))

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "record/claim.h"
-#include "record/held.h"
 #include "record/window.h"
 #include "result.h"
 
@@ -17,7 +16,6 @@ namespace block_drbd::record {
 struct Inventory {
   std::vector<Claim> claims;
   std::vector<Window> windows;
-  std::vector<Held> held;
   /// Which process has the lock of a resource, and which is its keeper.
   std::map<std::string, pid_t> locks;
   std::map<std::string, pid_t> keepers;

@@ -46,7 +46,7 @@ TEST_CASE("8.4: the addresses are what drbdsetup net-options takes", "[drbd][set
   CHECK(settings->connections[0].local_address == "ipv4:10.0.0.1:7790");
   CHECK(settings->connections[0].peer_address == "ipv4:10.0.0.2:7790");
   CHECK(settings->connections[0].protocol == 'C');
-  CHECK_FALSE(test::two_primaries_anywhere(*settings));
+  CHECK_FALSE(settings->allows_two_primaries());
 }
 
 TEST_CASE("IPv6 addresses keep their brackets", "[drbd][settings]") {
@@ -67,7 +67,7 @@ TEST_CASE("8.4: the window is seen open", "[drbd][settings]") {
   const auto settings = show_text(with(read_file(defaults84), "allow-two-primaries\tno; # default",
                                        "allow-two-primaries\tyes;"));
   REQUIRE(settings);
-  CHECK(test::two_primaries_anywhere(*settings));
+  CHECK(settings->allows_two_primaries());
 }
 
 TEST_CASE("8.4: a resource is fenced no better than its weakest disk", "[drbd][settings]") {
@@ -95,7 +95,7 @@ TEST_CASE("8.4: StandAlone there is no connection, but the fencing is known", "[
   REQUIRE(captured);
   CHECK(captured->resource == "r0");
   CHECK(captured->connections.empty());
-  CHECK_FALSE(test::two_primaries_anywhere(*captured));
+  CHECK_FALSE(captured->allows_two_primaries());
 
   const auto fenced = show_text(
       "resource r0 { options { } _this_host { volume 0 { disk { fencing resource-only; } } } }");
@@ -112,7 +112,7 @@ TEST_CASE("9: the window is seen open, in both forms", "[drbd][settings]") {
     CHECK(settings->connections[0].peer == "node1");
     CHECK(settings->connections[0].node_id == 0);
     CHECK(settings->connections[0].two_primaries);
-    CHECK(test::two_primaries_anywhere(*settings));
+    CHECK(settings->allows_two_primaries());
   }
 }
 
@@ -127,7 +127,7 @@ TEST_CASE("9: each of three nodes has its own connection", "[drbd][settings]") {
   CHECK(settings->connections[1].node_id == 2);
   CHECK(settings->connections[1].two_primaries);
   CHECK(settings->connections[1].peer_address == "ipv4:10.9.0.3:7003");
-  CHECK(test::two_primaries_anywhere(*settings));
+  CHECK(settings->allows_two_primaries());
 }
 
 TEST_CASE("9: quorum, fencing and protocol, in both forms", "[drbd][settings]") {
@@ -164,9 +164,9 @@ TEST_CASE("the settings of all resources", "[drbd][settings]") {
   const auto text = read_show_text(read_file(defaults84) + other);
   REQUIRE(text);
   REQUIRE(text->size() == 2);
-  CHECK_FALSE(test::two_primaries_anywhere(text->front()));
+  CHECK_FALSE(text->front().allows_two_primaries());
   CHECK(text->back().resource == "r1");
-  CHECK(test::two_primaries_anywhere(text->back()));
+  CHECK(text->back().allows_two_primaries());
   CHECK(text->back().fencing == "dont-care");
   CHECK(read_show_json(R"([{"resource": "r0"}, {"resource": "r1"}])")->size() == 2);
 }

@@ -14,11 +14,6 @@ bool says(const Result<void>& result, const std::string& words) {
   return !result && result.error().message.find(words) != std::string::npos;
 }
 
-bool two_primaries_anywhere(const drbd::Settings& settings) {
-  return std::any_of(settings.connections.begin(), settings.connections.end(),
-                     [](const auto& each) { return each.two_primaries; });
-}
-
 FakeNode::FakeNode(int generation) {
   drbd.by_resource = generation == 9;
   const std::optional<Role> of_volume =

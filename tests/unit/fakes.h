@@ -14,8 +14,6 @@ namespace block_drbd::test {
 /// What went wrong, in words that hold these.
 bool says(const Result<void>& result, const std::string& words);
 
-bool two_primaries_anywhere(const drbd::Settings& settings);
-
 /// Time stands still but in waits. `at` lets something happen in the middle of one.
 class FakeClock : public Clock {
  public:
@@ -239,7 +237,7 @@ class FakeDrbd : public drbd::Drbd {
     }
   }
 
-  bool two_primaries() const { return two_primaries_anywhere(in_force); }
+  bool two_primaries() const { return in_force.allows_two_primaries(); }
 
   long count(const std::string& call) const { return std::count(calls.begin(), calls.end(), call); }
 
