@@ -114,6 +114,6 @@ std::string usage() {
          "Exit status: 0 done, 1 failed (the reason is on stderr, in the system log and, for xl,\n"
          "in the backend's hotplug-error), 2 wrong usage. Of test: 0 everything would work, 1 not\n"
          "everything would, or something is wrong, 2 wrong usage or an unreadable configuration;\n"
-         "with --monitoring: 0 fine, 2 not fine, 3 unknown.\n";
+         "with --monitoring: 0 fine, 1 a resync will mend it, 2 not fine, 3 unknown.\n";
   return text.str();
 }

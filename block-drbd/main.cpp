@@ -143,10 +143,11 @@ Result<std::vector<diagnose::Target>> targets_of(const std::vector<std::string>&
 }
 
 /// What an administrator types. Nothing is made, locked or changed.
-int run_test(const CommandLine& command, int interruption) {
+int run_test(const CommandLine& command) {
+  process::restore_signals();
   process::end_after(test_limit,
                      "block-drbd: gave up because xenstore or a device did not answer\n");
-  const auto real = process::real_processes(tool_directories, interruption);
+  const auto real = process::real_processes(tool_directories, -1);
   std::vector<process::Run> runs;
   const auto processes = process::recorded(*real, runs);
   const auto drbd = drbd::drbdsetup(*processes, "/proc/drbd");
@@ -222,7 +223,7 @@ int main(int argc, char** argv) {
     return EXIT_SUCCESS;
   }
   if (command->verb == Verb::Test)
-    return run_test(*command, process::catch_signals());
+    return run_test(*command);
   const auto report = stderr_and_syslog();
   const auto done = run_safely(*command, *report, process::catch_signals());
   if (!done) {

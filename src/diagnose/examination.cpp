@@ -39,7 +39,7 @@ bool Examination::is_fine() const {
 
 Examination examine(const Facts& facts, const std::vector<Target>& asked) {
   Examination examination;
-  examination.findings = findings_on_node(facts);
+  examination.findings = findings_on_node(facts, asked.empty());
   std::set<std::string> named;
   for (const Target& target : asked) {
     examination.disks.push_back(look_at(facts, target));
@@ -59,10 +59,8 @@ Examination examine(const Facts& facts, const std::vector<Target>& asked) {
                           .guest = {},
                           .vdev = {}}));
   }
-  if (asked.empty() && facts.configured)
-    std::ranges::copy_if(
-        *facts.configured, std::back_inserter(examination.not_up),
-        [&](const std::string& name) { return facts.drbd.resource(name) == nullptr; });
+  if (asked.empty())
+    examination.not_up = not_up(facts);
   return examination;
 }
 

@@ -23,6 +23,14 @@ std::vector<policy::Attachment> users_of(const Facts& facts, const drbd::Resourc
   return policy::attachments_in_use(attached, claims, std::nullopt);
 }
 
+std::vector<std::string> not_up(const Facts& facts) {
+  std::vector<std::string> names;
+  std::ranges::copy_if(
+      facts.configured.value_or(std::vector<std::string>{}), std::back_inserter(names),
+      [&](const std::string& name) { return facts.drbd.resource(name) == nullptr; });
+  return names;
+}
+
 const policy::Attachment* user_of(const std::vector<policy::Attachment>& users,
                                   const drbd::Volume& volume) {
   const std::string device = device::physical_device(volume.minor);
@@ -30,6 +38,15 @@ const policy::Attachment* user_of(const std::vector<policy::Attachment>& users,
     return each.backend.physical_device == device;
   });
   return found == users.end() ? nullptr : &*found;
+}
+
+bool is_target_of_resync(const drbd::Resource& resource, const drbd::Volume& volume) {
+  return std::ranges::any_of(resource.peers, [&](const drbd::Peer& peer) {
+    return std::ranges::any_of(peer.volumes, [&](const drbd::PeerVolume& each) {
+      return each.number == volume.number && (each.replication == drbd::Replication::SyncTarget ||
+                                              each.replication == drbd::Replication::PausedSyncT);
+    });
+  });
 }
 
 }  // namespace block_drbd::diagnose

@@ -54,9 +54,15 @@ struct Facts {
 /// The attachments of living domains to the resource, those that are being released aside.
 std::vector<policy::Attachment> users_of(const Facts& facts, const drbd::Resource& resource);
 
+/// The configured resources that are not up, as far as drbdadm tells.
+std::vector<std::string> not_up(const Facts& facts);
+
 /// The attachment to this very volume, if it has one.
 const policy::Attachment* user_of(const std::vector<policy::Attachment>& users,
                                   const drbd::Volume& volume);
+
+/// Its data is being replaced by a peer's.
+bool is_target_of_resync(const drbd::Resource& resource, const drbd::Volume& volume);
 
 /// The role of one volume: on DRBD 8.4 each has its own.
 inline drbd::Role role_of(const drbd::Resource& resource, const drbd::Volume& volume) {

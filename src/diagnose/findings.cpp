@@ -54,14 +54,17 @@ class Looker {
   }
 
   std::vector<Finding> look() && {
+    // What is mended by hand comes in the order in which it is typed: blkback may hold the device
+    // as long as its backend is there, and a role cannot be given back before.
+    backends_without_guest();
     half_promoted();
     idle_primary();
+    stale_claims();
     two_primaries();
     connections();
     disks();
     resync();
     suspended();
-    claims();
     processes();
     return std::move(found_);
   }
@@ -135,19 +138,32 @@ class Looker {
               "end that, then\ndrbdadm secondary " + name());
       return;
     }
-    problem("idle-primary",
-            what + " (" + who_promoted() + "). A guest can start here, but on no other node",
-            "drbdadm secondary " + name());
+    const record::Claim* claim = claim_on_role();
+    const std::string who = claim != nullptr ? "it was made so for " + guest_of(*claim) +
+                                                   ", which has ended: its block-drbd was killed, "
+                                                   "or `remove` never ran"
+                            : facts_.records_trouble.empty()
+                                ? "a person made it so, or a service of this host"
+                                : "who made it so cannot be seen";
+    problem("idle-primary", what + " (" + who + "). A guest can start here, but on no other node",
+            claim != nullptr ? keep() : "drbdadm secondary " + name());
   }
 
-  std::string who_promoted() const {
-    for (const record::Claim& claim : facts_.records.claims)
-      if (claim.resource == name() && !claim.leave_role)
-        return "it was made so for " +
-               (claim.domain.empty() ? "a guest" : "guest " + printable(claim.domain)) +
-               ", domain " + std::to_string(claim.backend.frontend()) + ", which has ended";
-    return facts_.records_trouble.empty() ? "a person made it so, or a service of this host"
-                                          : "who made it so cannot be seen";
+  /// By which this program made it Primary, and so gives the role back.
+  const record::Claim* claim_on_role() const {
+    const auto found = std::ranges::find_if(facts_.records.claims, [&](const auto& claim) {
+      return claim.resource == name() && !claim.leave_role;
+    });
+    return found == facts_.records.claims.end() ? nullptr : &*found;
+  }
+
+  static std::string guest_of(const record::Claim& claim) {
+    return (claim.domain.empty() ? "" : "guest " + printable(claim.domain) + ", ") + "domain " +
+           std::to_string(claim.backend.frontend());
+  }
+
+  std::string keep() const {
+    return "/etc/xen/scripts/block-drbd keep " + name() + "    (gives back what is left)";
   }
 
   bool is_primary_on_both() const {
@@ -195,10 +211,10 @@ class Looker {
 
   void connections() {
     if (resource_.peers.empty())
-      stand_alone("the other node");
+      stand_alone("the other node", "");
     for (const drbd::Peer& peer : resource_.peers) {
       if (peer.connection == Connection::StandAlone)
-        stand_alone(policy::name_of(peer, settings_));
+        stand_alone(policy::name_of(peer, settings_), peer.name);
       else if (!drbd::is_settled(peer))
         problem("not-connected",
                 name() + " is not connected to " + policy::name_of(peer, settings_) + " (" +
@@ -208,22 +224,25 @@ class Looker {
     }
   }
 
-  void stand_alone(const std::string& peer) {
+  void stand_alone(const std::string& peer, const std::string& in_log) {
     const std::string what = name() + " has given up the connection to " + peer + " (StandAlone)";
-    switch (drbd::why_parted(facts_.kernel_log, resource_)) {
+    // drbdadm(8) on DRBD 9; the other node calls the connection by this node's name.
+    const bool has_choice = resource_.peers.size() > 1;
+    const std::string to_peer = name() + (has_choice ? ":NODE" : "");
+    switch (drbd::why_parted(facts_.kernel_log, resource_, in_log)) {
       case drbd::Parted::SplitBrain:
-        problem(
-            "split-brain",
-            what +
-                ": split brain. Both nodes have changed the data without each other, and the "
-                "changes of one of them will be lost",
-            "look at both, and decide whose changes shall be THROWN AWAY. On that node, when no "
-            "guest runs there any more:\n"
-            "drbdadm secondary " +
-                name() + "\ndrbdadm connect --discard-my-data " + name() +
-                "    (Connecting? disconnect first)\nOn the node whose data shall "
-                "stay:\ndrbdadm connect " +
-                name());
+        problem("split-brain",
+                what +
+                    ": split brain. Both nodes have changed the data without each other, and the "
+                    "changes of one of them will be lost",
+                "look at both, and decide whose changes shall be THROWN AWAY. On that node, when "
+                "no guest runs there any more" +
+                    std::string(has_choice ? " (NODE is the other one)" : "") +
+                    ":\ndrbdadm secondary " + name() + "\ndrbdadm connect --discard-my-data " +
+                    to_peer +
+                    "    (Connecting? disconnect first)\nOn the node whose data shall "
+                    "stay:\ndrbdadm connect " +
+                    to_peer);
         return;
       case drbd::Parted::TwoPrimaries:
         problem("settings-differ",
@@ -251,12 +270,15 @@ class Looker {
 
   void disks() {
     for (const Volume& volume : resource_.volumes) {
-      if (volume.disk == Disk::UpToDate || is_target_of_resync(volume.number))
+      if (volume.disk == Disk::UpToDate || is_target_of_resync(resource_, volume))
         continue;
       const std::string what =
           volume_name(volume) + ": the disk of this node is " + std::string(to_string(volume.disk));
       switch (volume.disk) {
         case Disk::Diskless:
+          if (volume.is_client)
+            break;
+          [[fallthrough]];
         case Disk::Failed:
         case Disk::Detaching:
           problem("disk-gone",
@@ -280,22 +302,13 @@ class Looker {
     }
   }
 
-  bool is_target_of_resync(int volume) const {
-    return std::ranges::any_of(resource_.peers, [&](const drbd::Peer& peer) {
-      return std::ranges::any_of(peer.volumes, [&](const drbd::PeerVolume& each) {
-        return each.number == volume && (each.replication == Replication::SyncTarget ||
-                                         each.replication == Replication::PausedSyncT);
-      });
-    });
-  }
-
   void resync() {
     for (const drbd::Peer& peer : resource_.peers)
       for (const drbd::PeerVolume& each : peer.volumes) {
         if (!is_syncing(each.replication))
           continue;
         const Volume* volume = resource_.volume(each.number);
-        const bool is_target = volume != nullptr && is_target_of_resync(each.number);
+        const bool is_target = volume != nullptr && is_target_of_resync(resource_, *volume);
         std::string text = (volume == nullptr ? name() : volume_name(*volume)) +
                            " is being copied " + (is_target ? "from " : "to ") +
                            policy::name_of(peer, settings_);
@@ -309,24 +322,34 @@ class Looker {
       }
   }
 
+  bool is_suspended_by(std::string_view reason) const {
+    return resource_.suspended_by.find(reason) != std::string::npos;
+  }
+
   void suspended() {
-    if (resource_.suspended)
-      problem("suspended",
-              name() + " has its I/O suspended: whoever reads or writes it stands still",
-              "when the reason is gone (`drbdadm suspend-io`, quorum). Not while fencing is the "
-              "reason: "
-              "fence the other node first\ndrbdadm resume-io " +
-                  name());
+    const std::string what =
+        name() + " has its I/O suspended: whoever reads or writes it stands still";
+    const std::string resume = "drbdadm resume-io " + name();
+    if (is_suspended_by("fencing"))
+      problem("suspended", what + ". DRBD waits until the other node is fenced",
+              "see in the kernel log how the fence-peer handler ended; only when the other node is "
+              "surely off:\n" +
+                  resume);
+    else if (is_suspended_by("no-data"))
+      problem("suspended", what + ". Neither this node's disk nor another node's can be reached",
+              "bring back the node that has the data, or the disk here: it goes on by itself");
+    else if (resource_.suspended && !is_suspended_by("quorum"))
+      problem("suspended", what + ". A person or a script did that (drbdadm suspend-io)", resume);
     for (const Volume& volume : resource_.volumes)
       if (!volume.quorum)
         problem("no-quorum",
                 volume_name(volume) +
-                    " has no quorum: too few nodes see each other, and nothing "
-                    "here may write",
-                "connect more of the nodes, and see\ndrbdadm status " + name());
+                    " has no quorum: too few nodes see each other, and nothing here may write" +
+                    (resource_.suspended ? ": whoever tries stands still" : ""),
+                "connect more of the nodes: it goes on by itself. See\ndrbdadm status " + name());
   }
 
-  void claims() {
+  void stale_claims() {
     if (xenstore_is_unseen() || is_at_work())
       return;
     for (const record::Claim& claim : facts_.records.claims) {
@@ -334,17 +357,18 @@ class Looker {
           std::ranges::any_of(facts_.attachments, [&](const policy::Attachment& each) {
             return each.backend.path == claim.backend && each.domain.exists;
           });
-      if (claim.resource != name() || has_backend)
-        continue;
-      problem("stale-claim",
-              name() + " is still noted as given to " +
-                  (claim.domain.empty() ? "" : "guest " + printable(claim.domain) + ", ") +
-                  "domain " + std::to_string(claim.backend.frontend()) +
-                  ", which has it no more: its block-drbd was killed, or `remove` never ran",
-              "/etc/xen/scripts/block-drbd keep " + name() + "    (gives back what is left)");
+      const bool is_told = has("idle-primary") && &claim == claim_on_role();
+      if (claim.resource == name() && !has_backend && !is_told)
+        problem("stale-claim",
+                name() + " is still noted as given to " + guest_of(claim) +
+                    ", which has it no more: its block-drbd was killed, or `remove` never ran",
+                keep());
     }
+  }
+
+  void backends_without_guest() {
     for (const policy::Attachment& each : facts_.attachments)
-      if (!each.domain.exists && is_ours(each.backend))
+      if (!each.domain.exists && is_ours(each.backend) && !is_at_work())
         problem("backend-without-guest",
                 name() + ": xenstore still has the backend of domain " +
                     std::to_string(each.backend.path.frontend()) +
@@ -397,7 +421,7 @@ class Looker {
 
 }  // namespace
 
-std::vector<Finding> findings_on_node(const Facts& facts) {
+std::vector<Finding> findings_on_node(const Facts& facts, bool asks_for_all) {
   std::vector<Finding> found;
   const auto add = [&](const char* id, bool is_problem, std::string text, std::string advice) {
     found.push_back({id, is_problem, "", std::move(text), std::move(advice)});
@@ -412,9 +436,15 @@ std::vector<Finding> findings_on_node(const Facts& facts) {
   else if (facts.drbd.generation == drbd::Generation::Absent)
     add("no-drbd", true, "DRBD is not loaded in this node's kernel",
         "modprobe drbd\ndrbdadm up all    (at boot: systemctl enable drbd)");
-  else if (facts.drbd.resources.empty() && facts.configured && !facts.configured->empty())
+  else if (const auto names = not_up(facts); facts.drbd.resources.empty() && !names.empty())
     add("nothing-up", true, "no DRBD resource is up on this node: no guest with one can start",
         "drbdadm up all    (at boot: systemctl enable drbd)");
+  else if (asks_for_all && !names.empty())
+    add("not-up", true,
+        (names.size() == 1 ? "one resource is" : std::to_string(names.size()) + " resources are") +
+            " configured on this node, but not up: " + joined(names) +
+            (names.size() == 1 ? ". No guest can start with it" : ". No guest can start with them"),
+        names.size() == 1 ? "drbdadm up " + names.front() : "drbdadm up NAME");
   if (!facts.configured)
     add("configuration", facts.is_root,
         "the configuration of DRBD cannot be read: " + facts.configuration_trouble +
@@ -439,7 +469,9 @@ std::vector<Finding> findings_on_node(const Facts& facts) {
         "what is remembered cannot be seen: " + facts.records_trouble, "");
   for (const std::string& each : facts.records.unreadable)
     add("record-unreadable", true, "a record cannot be read: " + each,
-        "look whether the guest that it is about still runs (xl list); if not, remove it");
+        "look whether the guest that it is about still runs (xl list); if not, remove the file, "
+        "and "
+        "look whether its resource is Primary for no reason: `drbdadm status`");
   return found;
 }
 

@@ -19,6 +19,9 @@ namespace {
 /// A tool that takes longer than this will not do for `add` either.
 constexpr Duration limit = std::chrono::seconds(10);
 
+/// On a node that is never still, the last look has to do.
+constexpr int looks = 3;
+
 std::string name_of_this_node() {
   std::array<char, 256> name{};
   return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "this node";
@@ -49,6 +52,8 @@ bool is_parted(const Resource& resource) {
 
 /// What DRBD says, and what depends on it.
 void look_at_drbd(Facts& facts, const Sources& sources, const std::set<std::string>& asked) {
+  facts.two_primaries_configured.clear();
+  facts.drbd_trouble.clear();
   auto overview = drbd::look_over(sources.processes, sources.proc_drbd, limit);
   if (overview)
     facts.drbd = std::move(*overview);
@@ -76,6 +81,24 @@ void look_at_drbd(Facts& facts, const Sources& sources, const std::set<std::stri
       facts.why_not_up[name] = sources.drbd.why_not_up(name, limit);
 }
 
+void look_at_records(Facts& facts, const Sources& sources) {
+  auto records = record::take_inventory(sources.records, sources.proc_locks);
+  facts.records = records ? std::move(*records) : record::Inventory{};
+  facts.records_trouble = records ? "" : records.error().message;
+}
+
+void look_at_xenstore(Facts& facts, const Sources& sources) {
+  auto found = sources.connect().and_then([](const auto& store) { return attachments(*store); });
+  facts.attachments = found ? std::move(*found) : std::vector<policy::Attachment>{};
+  facts.xenstore_trouble = found ? "" : found.error().message;
+}
+
+/// What `add` and `remove` do meanwhile changes what they remember.
+bool is_as_before(const Facts& facts, const Sources& sources) {
+  const auto records = record::take_inventory(sources.records, sources.proc_locks);
+  return !records || *records == facts.records;
+}
+
 void look_at_devices(Facts& facts, device::Devices& devices) {
   for (const Resource& resource : facts.drbd.resources) {
     const auto users = users_of(facts, resource);
@@ -98,19 +121,15 @@ Facts gather(const Sources& sources, const std::set<std::string>& asked) {
   facts.is_root = ::geteuid() == 0;
   facts.script = script_at(sources.script, sources.own_program);
 
-  if (auto store = sources.connect(); !store)
-    facts.xenstore_trouble = store.error().message;
-  else if (auto found = attachments(**store); !found)
-    facts.xenstore_trouble = found.error().message;
-  else
-    facts.attachments = std::move(*found);
-
-  if (auto records = record::take_inventory(sources.records, sources.proc_locks))
-    facts.records = std::move(*records);
-  else
-    facts.records_trouble = records.error().message;
-
-  look_at_drbd(facts, sources, asked);
+  // A guest that starts or ends just now: what is seen of xenstore and of DRBD must be of one
+  // moment.
+  for (int look = 0; look < looks; ++look) {
+    look_at_records(facts, sources);
+    look_at_xenstore(facts, sources);
+    look_at_drbd(facts, sources, asked);
+    if (is_as_before(facts, sources))
+      break;
+  }
   look_at_devices(facts, sources.devices);
   return facts;
 }

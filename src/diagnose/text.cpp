@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <string_view>
 
 #include "drbd/text.h"
@@ -61,7 +62,7 @@ class Table {
       for (std::size_t each = 0; each < columns; ++each) {
         if (widths[each] == 0)
           continue;
-        const bool is_role = each == 2 || each == 4;  // the disk belongs to it
+        const bool is_role = (each == 2 || each == 4) && widths[each + 1] > 0;  // its disk follows
         line += row[each] + std::string(widths[each] - row[each].size() + (is_role ? 1 : 2), ' ');
       }
       line.erase(line.find_last_not_of(' ') + 1);
@@ -91,14 +92,40 @@ std::string connection_of(const drbd::Peer& peer, const drbd::PeerVolume* volume
   return std::string(says_more ? to_string(volume->replication) : to_string(peer.connection));
 }
 
+/// What is said of one resource, without its name and numbers: the same for many when, say, the
+/// network between the nodes is down.
+std::string pattern_of(std::string text, const std::string& resource) {
+  for (auto at = text.find(resource); !resource.empty() && at != std::string::npos;
+       at = text.find(resource, at))
+    text.replace(at, resource.size(), 1, '\0');
+  const auto is_digit = [](char each) { return each >= '0' && each <= '9'; };
+  std::ranges::replace_if(text, is_digit, '#');
+  text.erase(std::ranges::unique(text, [](char a, char b) { return a == '#' && b == '#'; }).begin(),
+             text.end());
+  return text;
+}
+
+/// Those of which the same is said come together, at the place of the first.
+template <typename Item, typename PatternOf>
+std::vector<std::vector<const Item*>> alike(const std::vector<const Item*>& items,
+                                            PatternOf pattern_of) {
+  std::vector<std::vector<const Item*>> groups;
+  std::map<std::string, std::size_t> group_of;
+  for (const Item* item : items) {
+    const auto [group, is_new] = group_of.try_emplace(pattern_of(*item), groups.size());
+    if (is_new)
+      groups.emplace_back();
+    groups[group->second].push_back(item);
+  }
+  return groups;
+}
+
 class Words {
  public:
   Words(const Facts& facts, const Examination& examination, Style style)
       : facts_(facts), examination_(examination), style_(style) {}
 
-  std::string text() const {
-    return title() + table() + not_up() + verdicts() + findings() + summary();
-  }
+  std::string text() const { return title() + table() + verdicts() + findings() + summary(); }
 
  private:
   std::string painted(const std::string& text, Colour colour) const {
@@ -177,15 +204,6 @@ class Words {
     row[6] = connection_of(peer, volume);
   }
 
-  std::string not_up() const {
-    if (examination_.not_up.empty())
-      return "";
-    std::string names;
-    for (const std::string& name : examination_.not_up)
-      names += (names.empty() ? "" : " ") + name;
-    return '\n' + wrapped("configured, but not up: ", names);
-  }
-
   static std::string title_of(const Disk& disk) {
     const Target& target = disk.target;
     std::string title = target.spec.resource;
@@ -215,11 +233,40 @@ class Words {
   }
 
   std::string verdicts() const {
-    std::string text;
+    std::vector<const Disk*> told;
     for (const Disk& disk : examination_.disks)
       if (style_.every_verdict || !disk.verdicts.is_fine())
-        text += '\n' + title_of(disk) + '\n' + both(disk.verdicts);
+        told.push_back(&disk);
+    const auto name = [](const Disk& disk) { return disk.target.spec.resource; };
+    const auto pattern = [&](const Disk& disk) {
+      return pattern_of(disk.verdicts.start.text + '\n' + disk.verdicts.migration.text, name(disk));
+    };
+    std::string text;
+    for (const auto& group : alike(told, pattern))
+      text += in_group(
+          group, [&](const Disk& disk) { return title_of(disk) + '\n' + both(disk.verdicts); },
+          [](const Disk& disk) { return title_of(disk); });
     return text;
+  }
+
+  /// Each of a few; of many the first, and the names of the others.
+  template <typename Item, typename Tell, typename Name>
+  std::string in_group(const std::vector<const Item*>& group, Tell tell, Name name) const {
+    constexpr std::size_t few = 3, names = 20;
+    const bool is_many = group.size() > few && !style_.every_verdict;
+    std::string text;
+    for (const Item* item : group)
+      if (!is_many || item == group.front())
+        text += '\n' + tell(*item);
+    if (!is_many)
+      return text;
+    std::string others;
+    for (std::size_t each = 1; each < group.size() && each <= names; ++each)
+      others += (each == 1 ? "" : ", ") + name(*group[each]);
+    if (group.size() > names + 1)
+      others += ", ...";
+    return text +
+           wrapped("  ", "The same of " + std::to_string(group.size() - 1) + " others: " + others);
   }
 
   std::string both(const Verdicts& verdicts) const {
@@ -233,11 +280,21 @@ class Words {
   }
 
   std::string findings() const {
+    const auto pattern = [](const Finding& each) {
+      // One is far, another near its end.
+      return each.id == "resync" ? each.text : pattern_of(each.text, each.resource);
+    };
     std::string text;
-    for (const bool problems : {true, false})
+    for (const bool problems : {true, false}) {
+      std::vector<const Finding*> told;
       for (const Finding& each : examination_.findings)
         if (each.is_problem == problems)
-          text += '\n' + finding(each);
+          told.push_back(&each);
+      for (const auto& group : alike(told, pattern))
+        text += in_group(
+            group, [&](const Finding& each) { return finding(each); },
+            [](const Finding& each) { return each.resource; });
+    }
     return text;
   }
 
@@ -288,26 +345,33 @@ Monitoring for_monitoring(const Facts& facts, const Examination& examination) {
   const auto line = [](const char* status, const std::string& text) {
     return std::string("DRBD-XEN ") + status + " - " + text + '\n';
   };
-  if (!facts.drbd_trouble.empty() || !facts.xenstore_trouble.empty())
-    return {.exit_code = 3,
-            .line = line("UNKNOWN", !facts.drbd_trouble.empty() ? facts.drbd_trouble
-                                                                : facts.xenstore_trouble)};
-  std::vector<std::string> troubles;
+  std::vector<std::string> troubles, delays;
   for (const Finding& each : examination.findings)
     if (each.is_problem)
       troubles.push_back(each.text);
-  for (const Disk& disk : examination.disks)
-    if (!disk.verdicts.is_fine())
-      troubles.push_back(disk.target.spec.resource +
-                         ": a guest can neither start here nor migrate to here");
-  if (troubles.empty())
-    return {
-        .exit_code = 0,
-        .line = line("OK", "disks: " + std::to_string(examination.disks.size()) + ", no problem")};
-  std::string text = troubles.front();
-  if (troubles.size() > 1)
-    text += " (and " + std::to_string(troubles.size() - 1) + " more)";
-  return {.exit_code = 2, .line = line("CRITICAL", text)};
+  for (const Disk& disk : examination.disks) {
+    if (disk.verdicts.is_fine())
+      continue;
+    const bool will_pass =
+        disk.volume != nullptr && is_target_of_resync(*disk.resource, *disk.volume);
+    (will_pass ? delays : troubles)
+        .push_back(disk.target.spec.resource +
+                   ": a guest can neither start here nor migrate to here" +
+                   (will_pass ? " before its disk is in sync" : ""));
+  }
+  const auto all_of = [](const std::vector<std::string>& sentences) {
+    return sentences.front() +
+           (sentences.size() > 1 ? " (and " + std::to_string(sentences.size() - 1) + " more)" : "");
+  };
+  if (!troubles.empty())
+    return {.exit_code = 2, .line = line("CRITICAL", all_of(troubles))};
+  if (!facts.xenstore_trouble.empty())
+    return {.exit_code = 3, .line = line("UNKNOWN", facts.xenstore_trouble)};
+  if (!delays.empty())
+    return {.exit_code = 1, .line = line("WARNING", all_of(delays))};
+  return {
+      .exit_code = 0,
+      .line = line("OK", "disks: " + std::to_string(examination.disks.size()) + ", no problem")};
 }
 
 }  // namespace block_drbd::diagnose

@@ -15,7 +15,8 @@ struct Style {
 
 std::string in_words(const Facts& facts, const Examination& examination, Style style);
 
-/// What Nagios and its like read: exit code 0 OK, 2 CRITICAL, 3 UNKNOWN.
+/// What Nagios and its like read: exit code 0 OK, 1 WARNING (a resync will mend it), 2 CRITICAL,
+/// 3 UNKNOWN.
 struct Monitoring {
   int exit_code = 0;
   std::string line;

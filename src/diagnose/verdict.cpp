@@ -122,7 +122,7 @@ class Judge {
                     " is Primary: its guest runs there. A start here would be refused after " +
                     in_seconds(policy::patience_for_peer));
     if (last.action == Action::Refuse)
-      return fails(wait.empty() ? last.because : "would " + wait + ", then: " + last.because);
+      return refused(wait, last.because);
     if (const drbd::Answer answer = foreseen_answer(resource_, volume_); !answer.ok())
       return fails(policy::explain_promotion(resource_.name, answer));
     return works(wait.empty() ? nothing_in_the_way : "would " + wait + ", then start");
@@ -133,12 +133,44 @@ class Judge {
     const auto [first, last] = decide();
     const std::string wait = waiting(first);
     if (last.action == Action::Refuse)
-      return fails(wait.empty() ? last.because : "would " + wait + ", then: " + last.because);
+      return refused(wait, last.because);
     if (last.action == Action::HandOver)
       return hand_over();
     if (const drbd::Answer answer = foreseen_answer(resource_, volume_); !answer.ok())
       return fails(policy::explain_hand_over(resource_.name, answer));
     return works(std::string(nothing_in_the_way) + "; no other node is Primary now");
+  }
+
+  /// Where the nodes parted for a reason that is known, its finding has the way out; what `add`
+  /// says in general about a lost connection would only mislead.
+  Verdict refused(const std::string& wait, const std::string& because) const {
+    if (const std::string parted = parted_by(); !parted.empty())
+      return fails("DRBD resource " + resource_.name + " has given up the connection: " + parted +
+                   ". What to do is told with that problem");
+    return fails(wait.empty() ? because : "would " + wait + ", then: " + because);
+  }
+
+  std::string parted_by() const {
+    const auto reason = [&](std::string_view peer) -> std::string {
+      switch (drbd::why_parted(facts_.kernel_log, resource_, peer)) {
+        case drbd::Parted::SplitBrain:
+          return "split brain";
+        case drbd::Parted::TwoPrimaries:
+          return "the nodes differ in allow-two-primaries";
+        case drbd::Parted::UnrelatedData:
+          return "the disks never were copies of each other";
+        case drbd::Parted::Unknown:
+          return "";
+      }
+      return "";
+    };
+    if (resource_.peers.empty())
+      return reason("");
+    for (const drbd::Peer& peer : resource_.peers)
+      if (peer.connection == drbd::Connection::StandAlone)
+        if (std::string found = reason(peer.name); !found.empty())
+          return found;
+    return "";
   }
 
   Verdict hand_over() {

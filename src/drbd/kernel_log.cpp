@@ -38,7 +38,11 @@ bool has_word(std::string_view line, std::string_view word) {
   return false;
 }
 
-bool is_about(std::string_view line, const Resource& resource) {
+bool is_about(std::string_view line, const Resource& resource, std::string_view peer) {
+  if (std::ranges::any_of(resource.peers, [&](const Peer& each) {
+        return each.name != peer && has_word(line, ' ' + each.name + ':');
+      }))
+    return false;
   return has_word(line, "drbd " + resource.name) ||
          std::ranges::any_of(resource.volumes, [&](const Volume& volume) {
            return has_word(line, "block drbd" + std::to_string(volume.minor));
@@ -47,11 +51,11 @@ bool is_about(std::string_view line, const Resource& resource) {
 
 }  // namespace
 
-Parted why_parted(std::string_view kernel_log, const Resource& resource) {
+Parted why_parted(std::string_view kernel_log, const Resource& resource, std::string_view peer) {
   Parted parted = Parted::Unknown;
   while (!kernel_log.empty()) {
     const std::string_view line = take_line(kernel_log);
-    if (line.find("drbd") == std::string_view::npos || !is_about(line, resource))
+    if (line.find("drbd") == std::string_view::npos || !is_about(line, resource, peer))
       continue;
     if (line.find(begin_of_a_connection) != std::string_view::npos ||
         line.find(connected) != std::string_view::npos)

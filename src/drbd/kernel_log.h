@@ -17,9 +17,10 @@ enum class Parted {
   UnrelatedData,  ///< the disks never were copies of each other
 };
 
-/// The last reason that the log gives for this resource. The words are DRBD's (drbd_receiver.c),
-/// behind "drbd NAME", with or without the peer's name, or the device ("block drbd1").
-Parted why_parted(std::string_view kernel_log, const Resource& resource);
+/// The last reason that the log gives for this resource and peer. The words are DRBD's
+/// (drbd_receiver.c), behind "drbd NAME" or the device ("block drbd1" on 8.4, "drbd NAME/0 drbd1"
+/// on 9). What names another peer of the resource, as DRBD 9 does, is about that one.
+Parted why_parted(std::string_view kernel_log, const Resource& resource, std::string_view peer);
 
 /// The kernel's ring buffer (/dev/kmsg); only root may read it.
 Result<std::string> read_kernel_log(const std::string& device = "/dev/kmsg");

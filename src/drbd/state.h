@@ -80,6 +80,7 @@ struct Volume {
   /// DRBD 8.4 keeps a role per volume, and `status` does not show it: absent until it is read from
   /// /proc/drbd. On DRBD 9 the role is the resource's and this stays absent.
   std::optional<Role> role;
+  bool is_client = false;  ///< DRBD 9: it has no disk here, and that is meant
 };
 
 /// One volume as a peer has it.
@@ -103,8 +104,9 @@ struct Peer {
 /// One resource on this node.
 struct Resource {
   std::string name;
-  Role role = Role::Unknown;  ///< 8.4: Primary when any volume is
-  bool suspended = false;     ///< I/O is frozen (no quorum, fencing, no data, or by a person)
+  Role role = Role::Unknown;   ///< 8.4: Primary when any volume is
+  bool suspended = false;      ///< I/O is frozen
+  std::string suspended_by{};  ///< DRBD's words for why: "user", "no-data", "fencing", "quorum"
   std::vector<Volume> volumes;
   /// 8.4 lists no peer at all while StandAlone; 9 lists every configured one.
   std::vector<Peer> peers;

@@ -12,6 +12,7 @@ Volume read_volume(const Json& json) {
   volume.number = number_of(json, "volume").value_or(volume.number);
   volume.minor = number_of(json, "minor").value_or(volume.minor);
   volume.disk = disk_from(text_of(json, "disk-state"));
+  volume.is_client = member(json, "client") == true;
   volume.quorum = member(json, "quorum") != false;
   return volume;
 }
@@ -46,6 +47,9 @@ Result<Resource> read_resource(const Json& json) {
   resource.name = text_of(json, "name");
   resource.role = role_from(text_of(json, "role"));
   resource.suspended = member(json, "suspended") == true;
+  for (const std::string word : {"user", "no-data", "fencing", "quorum"})
+    if (member(json, ("suspended-" + word).c_str()) == true)
+      resource.suspended_by += (resource.suspended_by.empty() ? "" : ",") + word;
   const Json& volumes = member(json, "devices");
   const Json& peers = member(json, "connections");
   if (!is_list(volumes) || !is_list(peers))

@@ -43,12 +43,16 @@ bool set_own(Resource& resource, std::string_view key, std::string_view value) {
     return set_number(current(resource.volumes).minor, value);
   if (key == "disk")
     current(resource.volumes).disk = disk_from(value);
+  else if (key == "client")
+    current(resource.volumes).is_client = value == "yes";
   else if (key == "quorum")
     current(resource.volumes).quorum = value != "no";
   else if (key == "role")
     resource.role = role_from(value);
-  else if (key == "suspended")
-    resource.suspended = value != "no";
+  else if (key == "suspended" && value != "no") {
+    resource.suspended = true;
+    resource.suspended_by = value;
+  }
   return true;
 }
 

@@ -74,16 +74,20 @@ class SteadyClock final : public Clock {
 
 }  // namespace
 
-int catch_signals() {
-  interruption_descriptor = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  // The toolstack's own mask and dispositions are inherited.
+void restore_signals() {
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGPIPE, SIGCHLD})
+    on(signal, SIG_DFL, 0);
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
+int catch_signals() {
+  interruption_descriptor = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  restore_signals();  // the toolstack's own are inherited
   for (const int signal : {SIGTERM, SIGINT, SIGHUP})
     on(signal, interrupt, SA_RESTART);
   on(SIGPIPE, SIG_IGN, 0);
-  on(SIGCHLD, SIG_DFL, 0);
   return interruption_descriptor;
 }
 

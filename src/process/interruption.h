@@ -12,6 +12,9 @@ namespace block_drbd::process {
 /// readable with the first of them and stays so; -1 when there is none to be had. Call it once.
 int catch_signals();
 
+/// All signals as a process finds them that nobody has set anything for: the first one ends it.
+void restore_signals();
+
 /// A clock whose waits end when `interruption` becomes readable.
 std::unique_ptr<Clock> steady_clock(int interruption);
 

@@ -32,6 +32,8 @@ struct Claim {
   bool incoming = false;  ///< made for an incoming migration
   std::string domain;     ///< the domain's name then; empty when it could not be read
   std::string vm;         ///< its uuid then; empty when it could not be read
+
+  bool operator==(const Claim&) const = default;
 };
 
 /// One small JSON object, with a version: a package upgrade may happen in between.

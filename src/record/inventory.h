@@ -22,6 +22,8 @@ struct Inventory {
   std::vector<std::string> unreadable;  ///< a sentence for each record that cannot be read
 
   const Window* window_of(const std::string& resource) const;
+
+  bool operator==(const Inventory&) const = default;
 };
 
 /// `directory` is /run/block-drbd, `locks` is /proc/locks. Without the directory nothing is

@@ -20,6 +20,8 @@ struct Window {
   bool found_open = false;  ///< not opened here: closed only if the configuration does not allow it
   bool unanswered = false;  ///< DRBD has not answered yet: it may still be opened
   bool arrived = false;     ///< the guest has its own name: its source has let it go
+
+  bool operator==(const Window&) const = default;
 };
 
 /// One small JSON object, with a version.

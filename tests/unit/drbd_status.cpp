@@ -103,6 +103,11 @@ TEST_CASE("a node that has no disk on purpose", "[drbd][status]") {
                        "        resync-suspended:no\n"
                        "\n"));
   CHECK(resource.volumes[0].disk == Disk::Diskless);
+  CHECK(resource.volumes[0].is_client);
+  CHECK(only(read_status_json(
+                 R"([{"name": "r0", "devices": [{"disk-state": "Diskless", "client": true}]}])"))
+            .volumes[0]
+            .is_client);
   CHECK(resource.volumes[0].quorum);
   CHECK(resource.peers[0].volumes[0].disk == Disk::Diskless);
   CHECK(is_settled(resource.peers[0]));
@@ -178,9 +183,12 @@ TEST_CASE("suspended I/O and a lost quorum", "[drbd][status]") {
       "  volume:0 minor:0 disk:UpToDate backing_dev:/dev/vda quorum:no blocked:upper\n"
       "\n"));
   const Resource json = only(read_status_json(
-      R"([{"name": "r0", "role": "Primary", "suspended": true, "suspended-quorum": true,
+      R"([{"name": "r0", "role": "Primary", "suspended": true, "suspended-user": true,
+           "suspended-quorum": true, "suspended-fencing": false,
            "devices": [{"volume": 0, "minor": 0, "disk-state": "UpToDate", "quorum": false}]}])"));
   CHECK(text.suspended);
+  CHECK(text.suspended_by == "user,quorum");
+  CHECK(json.suspended_by == text.suspended_by);
   CHECK_FALSE(text.volumes[0].quorum);
   CHECK(render(text) == render(json));
   CHECK_FALSE(from_text("drbd9/primary-here.status-verbose.txt").suspended);
