@@ -10,6 +10,7 @@
 #include <set>
 
 #include "command_line.h"
+#include "config/config.h"
 #include "diagnose/gather.h"
 #include "diagnose/json.h"
 #include "diagnose/text.h"
@@ -72,6 +73,11 @@ Result<void> on_node(xenstore::Store& store, record::Records& records, Report& r
         if (!program)
           return failure(program.error());
         return process::start_detached({*program, "keep", resource}, "block-drbd keep " + resource);
+      },
+      .choices_for = [](const std::string& resource) -> Result<policy::Choices> {
+        return config::read_config(config::path).map([&](const config::Config& config) {
+          return config.of(resource);
+        });
       },
       .random = std::minstd_rand(std::random_device()())};
   return action(host);

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "config/config.h"
 #include "drbd/kernel_log.h"
 #include "drbd/overview.h"
 #include "policy/users.h"
@@ -32,6 +33,10 @@ struct Facts {
   /// The backends in xenstore that have a DRBD device, and their domains.
   std::vector<policy::Attachment> attachments;
   std::string xenstore_trouble;
+
+  /// What the administrator chose; `add` fails while the file cannot be read.
+  config::Config config;
+  std::string config_trouble;
 
   record::Inventory records;
   std::string records_trouble;

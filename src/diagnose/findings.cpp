@@ -464,6 +464,9 @@ std::vector<Finding> findings_on_node(const Facts& facts, bool asks_for_all) {
     add("script-other", true,
         "/etc/xen/scripts/block-drbd is another program than this one: guests start with that",
         "ls -l /etc/xen/scripts/block-drbd    (the shell script of drbd-utils?)");
+  if (!facts.config_trouble.empty())
+    add("own-configuration", true,
+        facts.config_trouble + ". No guest with a DRBD disk can start until then", "");
   if (!facts.records_trouble.empty())
     add("records-unseen", facts.is_root,
         "what is remembered cannot be seen: " + facts.records_trouble, "");

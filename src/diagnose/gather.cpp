@@ -121,6 +121,11 @@ Facts gather(const Sources& sources, const std::set<std::string>& asked) {
   facts.is_root = ::geteuid() == 0;
   facts.script = script_at(sources.script, sources.own_program);
 
+  if (auto config = config::read_config(sources.config))
+    facts.config = std::move(*config);
+  else
+    facts.config_trouble = config.error().message;
+
   // A guest that starts or ends just now: what is seen of xenstore and of DRBD must be of one
   // moment.
   for (int look = 0; look < looks; ++look) {

@@ -23,6 +23,7 @@ struct Sources {
   std::string kernel_log = "/dev/kmsg";
   std::string records = "/run/block-drbd";
   std::string script = "/etc/xen/scripts/block-drbd";
+  std::string config = config::path;
   std::string own_program = "/proc/self/exe";
 };
 

@@ -90,7 +90,8 @@ class Judge {
                  .physical_device = device::physical_device(volume.minor),
                  .purpose = Purpose::Start,
                  .access = target.access,
-                 .guest = target.guest} {}
+                 .guest = target.guest,
+                 .choices = facts.config.of(resource.name)} {}
 
   Verdicts judge() {
     if (const policy::Attachment* user = user_of(users_, volume_)) {
@@ -179,7 +180,7 @@ class Judge {
     const std::string name = policy::name_of(source, situation.settings);
     const record::Window* window = facts_.records.window_of(resource_.name);
     const auto [opening, because] = policy::decide_opening(
-        request_.access,
+        request_.access, request_.choices,
         situation.settings ? situation.settings->connection_to(source.node_id) : nullptr,
         window == nullptr ? std::nullopt : std::optional(*window));
     switch (opening) {
@@ -193,6 +194,8 @@ class Judge {
       case Opening::Refuse:
         break;
     }
+    if (opening == Opening::Refuse && !request_.choices.opens_windows)
+      return in_use("it stays there: " + because);
     return fails(policy::cannot_be_taken_over(resource_.name, because, "Then migrate again"));
   }
 
@@ -257,6 +260,8 @@ Verdicts judge(const Facts& facts, const Target& target) {
     return both_fail("DRBD does not answer: " + facts.drbd_trouble);
   if (!facts.xenstore_trouble.empty() && facts.is_root)
     return both_fail("without xenstore no guest can start, and none can be seen");
+  if (!facts.config_trouble.empty())
+    return both_fail(facts.config_trouble);
   const Resource* resource = facts.drbd.resource(name);
   if (resource == nullptr) {
     const auto why = facts.why_not_up.find(name);

@@ -124,6 +124,10 @@ class Attaching {
       return failure(spec.error());
     request_.resource = std::move(spec->resource);
     volume_ = spec->volume;
+    const auto choices = host_.choices_for(request_.resource);
+    if (!choices)
+      return failure(choices.error());
+    request_.choices = *choices;
     request_.access = policy::access_from(backend->mode);
     auto domain = xenstore::read_domain(host_.store, path_.frontend());
     if (!domain)

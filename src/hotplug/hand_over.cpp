@@ -24,7 +24,8 @@ Result<Attempt> open_window(Host& host, const drbd::Resource& resource,
   const auto primary = drbd::primary_peers(resource);
   const auto* source =
       primary.empty() ? nullptr : settings->connection_to(primary.front()->node_id);
-  const auto [opening, because] = policy::decide_opening(request.access, source, *remembered);
+  const auto [opening, because] =
+      policy::decide_opening(request.access, request.choices, source, *remembered);
   if (source == nullptr || opening == Opening::Refuse)
     return not_possible(because);
 

@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "device/devices.h"
 #include "drbd/drbd.h"
+#include "policy/choices.h"
 #include "record/records.h"
 #include "report.h"
 #include "xenstore/store.h"
@@ -23,6 +24,8 @@ struct Host {
   std::function<bool()> is_below_migrate_receive;
   /// Leaves a process behind that runs `keep` (hotplug/keeper.h) for the resource.
   std::function<Result<void>(const std::string& resource)> start_keeper;
+  /// What the administrator chose for the resource; an error when that cannot be read.
+  std::function<Result<policy::Choices>(const std::string& resource)> choices_for;
   std::minstd_rand random;
 };
 

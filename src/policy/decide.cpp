@@ -234,7 +234,7 @@ Decision decide_unseen(const Request& request, const Situation& situation) {
   const bool drbd_decides =
       situation.settings &&
       (has_quorum_policy(*situation.settings, resource) || fences(*situation.settings));
-  if (drbd_decides)
+  if (drbd_decides || request.choices.starts_unseen)
     return go(Action::Promote);
   return refuse(
       title(request) + " is not connected to " + names_of_unseen(situation) +

@@ -9,6 +9,7 @@
 #include "drbd/settings.h"
 #include "drbd/state.h"
 #include "policy/access.h"
+#include "policy/choices.h"
 #include "policy/users.h"
 
 namespace block_drbd::policy {
@@ -27,6 +28,7 @@ struct Request {
   Purpose purpose = Purpose::Start;
   Access access = Access::ReadWrite;
   std::string guest;  ///< name of the guest; empty when it cannot be read
+  Choices choices{};
 };
 
 struct Situation {

@@ -5,7 +5,8 @@ namespace block_drbd::policy {
 using drbd::Connection;
 using drbd::Role;
 
-OpeningDecision decide_opening(Access access, const drbd::ConnectionSettings* source,
+OpeningDecision decide_opening(Access access, const Choices& choices,
+                               const drbd::ConnectionSettings* source,
                                const std::optional<record::Window>& window) {
   if (source == nullptr)
     return {.opening = Opening::Refuse,
@@ -18,6 +19,11 @@ OpeningDecision decide_opening(Access access, const drbd::ConnectionSettings* so
                 "connected it ends by itself; `drbdadm adjust` here ends it, too"};
   if (source->two_primaries)
     return {.opening = ours ? Opening::Adopt : Opening::Allowed, .because = {}};
+  if (!choices.opens_windows)
+    return {.opening = Opening::Refuse,
+            .because =
+                "/etc/xen/block-drbd.json says that two primaries are never to be allowed "
+                "for it (\"window\": \"never\")"};
   // Others may use such a disk on the source, too. It would stay Primary, and the window open.
   if (access != Access::ReadWrite)
     return {.opening = Opening::Refuse,

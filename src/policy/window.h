@@ -8,6 +8,7 @@
 #include "drbd/settings.h"
 #include "drbd/state.h"
 #include "policy/access.h"
+#include "policy/choices.h"
 #include "record/window.h"
 
 namespace block_drbd::policy {
@@ -28,7 +29,8 @@ struct OpeningDecision {
 
 /// `source` is the connection to the node that hands the guest over (nothing: not configured in the
 /// kernel), `window` what is remembered of an earlier hand-over of this resource to this node.
-OpeningDecision decide_opening(Access access, const drbd::ConnectionSettings* source,
+OpeningDecision decide_opening(Access access, const Choices& choices,
+                               const drbd::ConnectionSettings* source,
                                const std::optional<record::Window>& window);
 
 enum class WindowStep {

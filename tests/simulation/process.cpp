@@ -451,6 +451,7 @@ struct Seams {
                        start_keeper(process.cluster, process.node, resource);
                        return {};
                      },
+                     .choices_for = [](const std::string&) { return policy::Choices{}; },
                      .random = std::minstd_rand(1)};
 };
 

@@ -385,6 +385,34 @@ TEST_CASE("a start that has seen the peer again does not go by what was held bef
   CHECK(node.drbd.role(1) == Role::Secondary);
 }
 
+TEST_CASE("without a configuration that can be read no disk is attached, but any is released") {
+  FakeNode node(GENERATE(8, 9));
+  REQUIRE(add(node, 5));
+  node.choices = failure("the configuration cannot be read");
+  node.guest(6, "web", "uuid-web");
+  CHECK(says(add(node, 6), "the configuration cannot be read"));
+  REQUIRE(remove(node, 5));
+  CHECK(node.drbd.role(1) == Role::Secondary);
+}
+
+TEST_CASE("a start without the peer, as the administrator chose") {
+  FakeNode node(GENERATE(8, 9));
+  node.choices = policy::Choices{.starts_unseen = true};
+  node.link_is_down();
+  REQUIRE(add(node, 5));
+  CHECK(node.clock.elapsed() >= 10s);
+  CHECK(node.drbd.role(1) == Role::Primary);
+}
+
+TEST_CASE("a migration without a window, as the administrator chose") {
+  FakeNode node(GENERATE(8, 9));
+  node.choices = policy::Choices{.opens_windows = false};
+  incoming(node);
+  CHECK(says(add(node, 5), "are never to be allowed"));
+  CHECK(node.drbd.role(1) == Role::Secondary);
+  CHECK_FALSE(node.drbd.two_primaries());
+}
+
 TEST_CASE("a guest that ended while the peer was there has no claim to the resource later") {
   FakeNode node(GENERATE(8, 9));
   REQUIRE(add(node, 5));

@@ -252,6 +252,19 @@ TEST_CASE("an unknown setting is not a permission to try") {
   CHECK(decide(request(Purpose::Start), now).action == Action::WaitForPeer);
 }
 
+TEST_CASE("who chose to start without the peer waits for it, and then starts, but not beside it") {
+  Request chosen = request(Purpose::Start);
+  chosen.choices.starts_unseen = true;
+  Situation now = situation({PeerLooks::Connecting});
+  CHECK(decide(chosen, now).action == Action::WaitForLink);
+  now.waited_for_link = patience_for_link;
+  CHECK(decide(chosen, now).action == Action::Promote);
+  CHECK(decide(chosen, situation({PeerLooks::StandAlone})).action == Action::Promote);
+  CHECK(decide(chosen, situation({PeerLooks::Primary})).action == Action::WaitForPeer);
+  chosen.purpose = Purpose::Incoming;
+  CHECK(decide(chosen, situation({PeerLooks::StandAlone})).action == Action::Refuse);
+}
+
 TEST_CASE("no wait for a link that nobody makes") {
   CHECK(decide(request(Purpose::Start), situation({PeerLooks::StandAlone})).action ==
         Action::Refuse);

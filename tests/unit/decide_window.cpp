@@ -50,7 +50,7 @@ TEST_CASE("a window is opened from no, for one writer, towards one peer") {
           const auto source = connection(1, two_primaries, protocol);
           const auto earlier =
               remembered == 0 ? std::nullopt : std::optional(window(remembered == 1 ? 1 : 7));
-          const auto [opening, because] = decide_opening(access, &source, earlier);
+          const auto [opening, because] = decide_opening(access, {}, &source, earlier);
           INFO(static_cast<int>(opening) << ": " << because);
 
           REQUIRE(because.empty() == (opening != Opening::Refuse && opening != Opening::Wait));
@@ -63,15 +63,19 @@ TEST_CASE("a window is opened from no, for one writer, towards one peer") {
           }
           REQUIRE((opening == Opening::Adopt) == (two_primaries && remembered == 1));
           REQUIRE((opening == Opening::Allowed) == (two_primaries && remembered == 0));
+          // Who wants no window gets none; one that is open serves all the same.
+          const auto without = decide_opening(access, {.opens_windows = false}, &source, earlier);
+          REQUIRE(without.opening == (opening == Opening::Open ? Opening::Refuse : opening));
           if (access == Access::ReadWrite && protocol == 'C')
             REQUIRE(opening != Opening::Refuse);
         }
-  CHECK(decide_opening(Access::ReadWrite, nullptr, std::nullopt).opening == Opening::Refuse);
+  CHECK(decide_opening(Access::ReadWrite, {}, nullptr, std::nullopt).opening == Opening::Refuse);
 }
 
 TEST_CASE("DRBD 8.4: the one connection is the source's") {
   const auto source = connection(std::nullopt, true, 'C');
-  CHECK(decide_opening(Access::ReadWrite, &source, window(std::nullopt)).opening == Opening::Adopt);
+  CHECK(decide_opening(Access::ReadWrite, {}, &source, window(std::nullopt)).opening ==
+        Opening::Adopt);
 }
 
 TEST_CASE("a window is closed when it is not needed, and never when that would part the nodes") {

@@ -376,6 +376,27 @@ const std::vector<std::pair<std::string, Make>> states = {
        state.facts.configuration_trouble =
            "`drbdadm sh-resources` says: /etc/drbd.d/web.res:7: Parse error";
      }},
+    {"own-configuration",
+     [](State& state) {
+       state.facts.config_trouble =
+           "the configuration /etc/xen/block-drbd.json cannot be read: \"windows\" is unknown; "
+           "there are \"when-peer-unreachable\", \"window\", \"resources\". Mend it, or move it "
+           "away: without it all is as by default";
+     }},
+    {"guest-there-window-never",
+     [](State& state) {
+       state.resource().peers.front().role = drbd::Role::Primary;
+       state.facts.config.general.opens_windows = false;
+     }},
+    {"starts-unseen",
+     [](State& state) {
+       state.facts.config.resources["Wheezy"].starts_unseen = true;
+       state.resource().peers.front() = {.name = "peer",
+                                         .node_id = {},
+                                         .connection = drbd::Connection::Connecting,
+                                         .role = drbd::Role::Unknown,
+                                         .volumes = {}};
+     }},
     {"no-xenstore",
      [](State& state) {
        state.facts.xenstore_trouble = "cannot reach xenstored: No such file or directory";

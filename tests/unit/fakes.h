@@ -395,6 +395,7 @@ struct FakeNode {
   FakeReport report;
   bool below_migrate_receive = false;
   bool no_keeper = false;
+  Result<policy::Choices> choices = policy::Choices{};
   std::vector<std::string> keepers;  ///< that were started
   hotplug::Host host{.store = store,
                      .drbd = drbd,
@@ -409,6 +410,7 @@ struct FakeNode {
                        keepers.push_back(resource);
                        return {};
                      },
+                     .choices_for = [this](const std::string&) { return choices; },
                      .random = std::minstd_rand(1)};
 
   /// `generation`: DRBD 8.4 or 9.

@@ -39,6 +39,11 @@ TEST_CASE_METHOD(Lab,
   REQUIRE(count_lines(answers, "is not connected to the other node") == 20);
   REQUIRE(count_lines(answers, "ended 1") == 20);
   REQUIRE(waits_for_link(node1) == 1);
+  node1.types(
+      "echo '{ \"resources\": { \"Buster\": { \"when-peer-unreachable\": \"start\" } } }' "
+      ">/etc/xen/block-drbd.json");
+  REQUIRE(count_lines(node1.types("/lab/start-disks 2 Buster/0 Jessie"), "ended 0") == 1);
+  REQUIRE(node1.role("Buster") == "Primary");
 
   node1.types("drbdadm primary Wheezy");
   node1.types("xl create /etc/xen/wheezy.cfg");

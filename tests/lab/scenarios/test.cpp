@@ -60,6 +60,12 @@ TEST_CASE_METHOD(Lab, "block-drbd test finds what is wrong - what it prints mend
   REQUIRE_THAT(flat(node1.fails(block_drbd_test)),
                ContainsSubstring("but not up: Sleepy"));  // and Broken is no good
 
+  node1.types("echo '{ \"windows\": \"auto\" }' >/etc/xen/block-drbd.json");
+  finds(node1, "\"windows\" is unknown", "Wheezy");
+  REQUIRE_THAT(node1.fails("/lab/start-disks 1 Wheezy | tee /dev/stderr | grep -q 'ended 0'"),
+               ContainsSubstring("\"windows\" is unknown"));
+  node1.types("rm /etc/xen/block-drbd.json");
+
   node1.types("drbdadm primary Wheezy");
   finds_and_mends(node1, "no guest here has it", "Wheezy");
 

@@ -1,0 +1,98 @@
+// How the facts of a node come together. What they mean is in diagnose.cpp.
+#include "diagnose/gather.h"
+
+#include "catch.h"
+#include "fakes.h"
+#include "record/records.h"
+#include "temp_dir.h"
+
+using namespace block_drbd;
+using namespace block_drbd::diagnose;
+
+namespace {
+
+/// A node with DRBD 8.4 and Wheezy, Primary. `at_status` happens while DRBD is asked.
+class Tools final : public process::Processes {
+ public:
+  Result<process::Output> run(const std::vector<std::string>& argv, Duration /*limit*/) override {
+    if (argv[0] != "drbdsetup" || argv[1] != "status")
+      return process::Output{};
+    ++looks;
+    if (at_status)
+      at_status();
+    return process::Output{.exit_code = 0,
+                           .out =
+                               "Wheezy role:Primary suspended:no\n"
+                               "  volume:0 minor:1 disk:UpToDate\n\n",
+                           .err = {}};
+  }
+
+  Result<std::unique_ptr<process::Stream>> follow(const std::vector<std::string>&) override {
+    return failure("nothing is followed here");
+  }
+
+  int looks = 0;
+  std::function<void()> at_status;
+};
+
+struct Node {
+  Facts facts() {
+    test::FakeNode node;
+    return gather(
+        {.processes = tools,
+         .drbd = node.drbd,
+         .devices = node.devices,
+         .connect = [] { return std::make_unique<test::FakeStore>(); },
+         .proc_drbd = directory.write("proc/drbd", "version: 8.4.11 (api:1/proto:86-101)\n"),
+         .proc_locks = directory / "locks",
+         .kernel_log = directory / "log",
+         .records = directory / "records",
+         .script = directory / "script",
+         .config = directory / "config",
+         .own_program = directory / "program"},
+        {});
+  }
+
+  /// What an `add` leaves behind, or a `remove` takes away.
+  void claim_is_written() {
+    const auto records = record::open_records(directory / "records", directory / "xen");
+    REQUIRE(records);
+    REQUIRE((*records)->write(record::Claim{.backend = {"vbd", 7, 51712},
+                                            .resource = "Wheezy",
+                                            .minor = 1,
+                                            .domain = "web",
+                                            .vm = ""}));
+  }
+
+  Tools tools;
+  test::TempDir directory;
+};
+
+}  // namespace
+
+TEST_CASE("a node that is still is looked at once", "[diagnose]") {
+  Node node;
+  const Facts facts = node.facts();
+  CHECK(node.tools.looks == 1);
+  CHECK(facts.drbd.resource("Wheezy") != nullptr);
+  CHECK(facts.records.claims.empty());
+}
+
+TEST_CASE("what starts or ends while it is looked is looked at again", "[diagnose]") {
+  Node node;
+  node.tools.at_status = [&] {
+    if (node.tools.looks == 1)
+      node.claim_is_written();
+  };
+  CHECK(node.facts().records.claims.size() == 1);
+  CHECK(node.tools.looks == 2);
+}
+
+TEST_CASE("a node that is never still is not looked at for ever", "[diagnose]") {
+  Node node;
+  node.tools.at_status = [&] {
+    node.directory.write("records/" + std::to_string(node.tools.looks) + ".claim", "half");
+  };
+  node.facts();
+  CHECK(node.tools.looks == 3);
+}
