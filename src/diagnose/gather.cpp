@@ -52,8 +52,11 @@ bool is_parted(const Resource& resource) {
 
 /// What DRBD says, and what depends on it.
 void look_at_drbd(Facts& facts, const Sources& sources, const std::set<std::string>& asked) {
-  facts.two_primaries_configured.clear();
+  facts.drbd = {};
   facts.drbd_trouble.clear();
+  facts.configured.reset();
+  facts.configuration_trouble.clear();
+  facts.two_primaries_configured.clear();
   auto overview = drbd::look_over(sources.processes, sources.proc_drbd, limit);
   if (overview)
     facts.drbd = std::move(*overview);

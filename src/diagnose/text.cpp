@@ -281,8 +281,9 @@ class Words {
 
   std::string findings() const {
     const auto pattern = [](const Finding& each) {
-      // One is far, another near its end.
-      return each.id == "resync" ? each.text : pattern_of(each.text, each.resource);
+      // One resync is far, another near its end; and what is about the node is said once.
+      const bool is_single = each.id == "resync" || each.resource.empty();
+      return is_single ? each.text : pattern_of(each.text, each.resource);
     };
     std::string text;
     for (const bool problems : {true, false}) {
