@@ -341,7 +341,7 @@ class Looker {
                   (claim.domain.empty() ? "" : "guest " + printable(claim.domain) + ", ") +
                   "domain " + std::to_string(claim.backend.frontend()) +
                   ", which has it no more: its block-drbd was killed, or `remove` never ran",
-              "/etc/xen/scripts/block-drbd keep " + name() + "    (gives back what is left)");
+              XEN_SCRIPT " keep " + name() + "    (gives back what is left)");
     }
     for (const policy::Attachment& each : facts_.attachments)
       if (!each.domain.exists && is_ours(each.backend))
@@ -427,13 +427,12 @@ std::vector<Finding> findings_on_node(const Facts& facts) {
         "xenstore cannot be read, so no guest can be seen: " + facts.xenstore_trouble,
         facts.is_root ? "boot this host with Xen, and look whether xenstored runs" : "");
   if (facts.script == Script::Missing)
-    add("script-missing", true,
-        "there is no /etc/xen/scripts/block-drbd: no guest with a DRBD disk can start",
+    add("script-missing", true, "there is no " XEN_SCRIPT ": no guest with a DRBD disk can start",
         "install it");
   if (facts.script == Script::Other)
     add("script-other", true,
-        "/etc/xen/scripts/block-drbd is another program than this one: guests start with that",
-        "ls -l /etc/xen/scripts/block-drbd    (the shell script of drbd-utils?)");
+        XEN_SCRIPT " is another program than this one: guests start with that",
+        "ls -l " XEN_SCRIPT "    (the shell script of drbd-utils?)");
   if (!facts.records_trouble.empty())
     add("records-unseen", facts.is_root,
         "what is remembered cannot be seen: " + facts.records_trouble, "");
