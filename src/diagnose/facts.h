@@ -14,7 +14,7 @@
 
 namespace block_drbd::diagnose {
 
-/// What stands at /etc/xen/scripts/block-drbd.
+/// What stands where the toolstack looks.
 enum class Script { Unseen, Missing, Ours, Other };
 
 struct Facts {

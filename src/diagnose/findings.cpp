@@ -163,7 +163,7 @@ class Looker {
   }
 
   std::string keep() const {
-    return "/etc/xen/scripts/block-drbd keep " + name() + "    (gives back what is left)";
+    return XEN_SCRIPT " keep " + name() + "    (gives back what is left)";
   }
 
   bool is_primary_on_both() const {
@@ -457,13 +457,12 @@ std::vector<Finding> findings_on_node(const Facts& facts, bool asks_for_all) {
         "xenstore cannot be read, so no guest can be seen: " + facts.xenstore_trouble,
         facts.is_root ? "boot this host with Xen, and look whether xenstored runs" : "");
   if (facts.script == Script::Missing)
-    add("script-missing", true,
-        "there is no /etc/xen/scripts/block-drbd: no guest with a DRBD disk can start",
+    add("script-missing", true, "there is no " XEN_SCRIPT ": no guest with a DRBD disk can start",
         "install it");
   if (facts.script == Script::Other)
     add("script-other", true,
-        "/etc/xen/scripts/block-drbd is another program than this one: guests start with that",
-        "ls -l /etc/xen/scripts/block-drbd    (the shell script of drbd-utils?)");
+        XEN_SCRIPT " is another program than this one: guests start with that",
+        "ls -l " XEN_SCRIPT "    (the shell script of drbd-utils?)");
   if (!facts.config_trouble.empty())
     add("own-configuration", true,
         facts.config_trouble + ". No guest with a DRBD disk can start until then", "");

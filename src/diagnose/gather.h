@@ -22,7 +22,7 @@ struct Sources {
   std::string proc_locks = "/proc/locks";
   std::string kernel_log = "/dev/kmsg";
   std::string records = "/run/block-drbd";
-  std::string script = "/etc/xen/scripts/block-drbd";
+  std::string script = XEN_SCRIPT;
   std::string config = config::path;
   std::string own_program = "/proc/self/exe";
 };

@@ -139,7 +139,7 @@ class Words {
     const std::string drbd =
         facts_.drbd.version.empty() ? "no DRBD" : "DRBD " + facts_.drbd.version;
     const std::string script =
-        facts_.script == Script::Ours ? ", /etc/xen/scripts/block-drbd is this program" : "";
+        facts_.script == Script::Ours ? ", " XEN_SCRIPT " is this program" : "";
     return facts_.node + ": " + drbd + script + '\n';
   }
 
