@@ -97,6 +97,7 @@ std::string usage() {
   text
       << "Usage: block-drbd add | remove\n"
          "       block-drbd test [OPTION]... [DISK | GUEST.cfg]...\n"
+         "       block-drbd keep RESOURCE\n"
          "\n"
          "Xen's toolstack (xl, libxl, xend) runs this for each disk of a guest that is a DRBD\n"
          "resource, such as disk = [ 'drbd:Wheezy,xvda,w' ], with XENBUS_PATH naming the disk's\n"

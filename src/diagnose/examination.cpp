@@ -26,6 +26,15 @@ Disk look_at(const Facts& facts, Target target) {
   return disk;
 }
 
+/// By one guest; a disk that may only be read can be had twice.
+bool is_named_twice(const std::vector<Disk>& disks, const Disk& disk) {
+  return !disk.target.guest.empty() && disk.volume != nullptr &&
+         std::ranges::count_if(disks, [&](const Disk& each) {
+           return each.volume == disk.volume && each.target.guest == disk.target.guest &&
+                  each.target.access == policy::Access::ReadWrite;
+         }) > 1;
+}
+
 }  // namespace
 
 bool Examination::has_problem() const {
@@ -39,12 +48,18 @@ bool Examination::is_fine() const {
 
 Examination examine(const Facts& facts, const std::vector<Target>& asked) {
   Examination examination;
-  examination.findings = findings_on_node(facts, asked.empty());
+  examination.findings = findings_on_node(facts);
   std::set<std::string> named;
   for (const Target& target : asked) {
     examination.disks.push_back(look_at(facts, target));
     named.insert(target.spec.resource);
   }
+  for (Disk& disk : examination.disks)
+    if (is_named_twice(examination.disks, disk))
+      disk.verdicts = {.start = {.outcome = Outcome::Fails,
+                                 .text = "two lines of the guest's configuration name this disk"},
+                       .migration = {.outcome = Outcome::Fails,
+                                     .text = "two lines of the guest's configuration name it"}};
   for (const drbd::Resource& resource : facts.drbd.resources) {
     if (!asked.empty() && !named.contains(resource.name))
       continue;
@@ -59,8 +74,11 @@ Examination examine(const Facts& facts, const std::vector<Target>& asked) {
                           .guest = {},
                           .vdev = {}}));
   }
-  if (asked.empty())
+  if (asked.empty()) {
     examination.not_up = not_up(facts);
+    for (Finding& each : findings_on_not_up(facts))
+      examination.findings.push_back(std::move(each));
+  }
   return examination;
 }
 

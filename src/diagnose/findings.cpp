@@ -57,14 +57,16 @@ class Looker {
     // What is mended by hand comes in the order in which it is typed: blkback may hold the device
     // as long as its backend is there, and a role cannot be given back before.
     backends_without_guest();
+    suspended();
+    left_guests();
     half_promoted();
     idle_primary();
     stale_claims();
     two_primaries();
     connections();
     disks();
+    disks_of_peers();
     resync();
-    suspended();
     processes();
     return std::move(found_);
   }
@@ -145,8 +147,14 @@ class Looker {
                             : facts_.records_trouble.empty()
                                 ? "a person made it so, or a service of this host"
                                 : "who made it so cannot be seen";
-    problem("idle-primary", what + " (" + who + "). A guest can start here, but on no other node",
-            claim != nullptr ? keep() : "drbdadm secondary " + name());
+    const std::string consequence = "). As long as it is, no guest can start with it elsewhere";
+    const bool is_decision = claim == nullptr && !drbd::sees_every_peer(resource_);
+    problem("idle-primary", what + " (" + who + consequence,
+            claim != nullptr ? keep()
+                             : (is_decision ? "if that shall let its guest start here without the "
+                                              "other node, start it. Else:\n"
+                                            : "") +
+                                   ("drbdadm secondary " + name()));
   }
 
   /// By which this program made it Primary, and so gives the role back.
@@ -163,7 +171,7 @@ class Looker {
   }
 
   std::string keep() const {
-    return XEN_SCRIPT " keep " + name() + "    (gives back what is left)";
+    return "this gives back what is left; it may take two minutes:\n" XEN_SCRIPT " keep " + name();
   }
 
   bool is_primary_on_both() const {
@@ -188,9 +196,9 @@ class Looker {
              name() +
                  " is configured for two Primaries for ever (allow-two-primaries yes): DRBD "
                  "does not keep two nodes from being Primary. Live migration does not need it",
-             "set `allow-two-primaries no;` in the configuration of both nodes, then\n"
+             "set `allow-two-primaries no;` in the configuration of both nodes, then on both:\n"
              "drbdadm adjust " +
-                 name() + "    (on both)");
+                 name());
     else if (configured == facts_.two_primaries_configured.end())
       notice("two-primaries-allowed",
              name() +
@@ -220,7 +228,9 @@ class Looker {
                 name() + " is not connected to " + policy::name_of(peer, settings_) + " (" +
                     std::string(to_string(peer.connection)) +
                     "): nothing is replicated, and nobody here knows whether a guest runs there",
-                "look whether that node and the network between are up");
+                "look whether that node and the network between are up, and at `block-drbd test " +
+                    name() + "` there. Both are up? On both, and it takes some seconds:\n" +
+                    "drbdadm adjust " + name());
     }
   }
 
@@ -239,18 +249,16 @@ class Looker {
                 "no guest runs there any more" +
                     std::string(has_choice ? " (NODE is the other one)" : "") +
                     ":\ndrbdadm secondary " + name() + "\ndrbdadm connect --discard-my-data " +
-                    to_peer +
-                    "    (Connecting? disconnect first)\nOn the node whose data shall "
-                    "stay:\ndrbdadm connect " +
-                    to_peer);
+                    to_peer + "\n(if it refuses, as it is Connecting: `drbdadm disconnect " +
+                    name() + "` before). On the node whose data shall stay:\ndrbdadm connect " +
+                    to_peer + "\nThey need some seconds to find each other");
         return;
       case drbd::Parted::TwoPrimaries:
         problem("settings-differ",
                 what +
                     ": the nodes differ in allow-two-primaries, as after a loss of power during a "
                     "migration. No data is lost; replication stands still",
-                "drbdadm adjust " + name() +
-                    "    (on both nodes, first on the one that kept its power)");
+                "on both nodes, first on the one that kept its power:\ndrbdadm adjust " + name());
         return;
       case drbd::Parted::UnrelatedData:
         problem("unrelated-data",
@@ -264,8 +272,8 @@ class Looker {
             what + ". The kernel log here does not say why" +
                 (facts_.kernel_log_trouble.empty() ? "" : " (" + facts_.kernel_log_trouble + ')') +
                 ": a person disconnected it, or the reason is in the other node's log",
-            "drbdadm adjust " + name() +
-                "    (on both nodes)\nif it is StandAlone again: dmesg | grep drbd    (on both)");
+            "on both nodes:\ndrbdadm adjust " + name() +
+                "\nif it is StandAlone again, look on both at:\ndmesg | grep drbd");
   }
 
   void disks() {
@@ -291,15 +299,45 @@ class Looker {
         case Disk::Inconsistent:
         case Disk::Outdated:
           problem("disk-not-good", what + ": the data here must not be used alone",
-                  "connect the node with the good data; it is copied by itself then\n"
-                  "drbdadm adjust " +
-                      name());
+                  is_new(volume)
+                      ? "if the resource is new, and here is nothing to lose, this makes "
+                        "this node's disk the truth:\ndrbdadm primary --force " +
+                            name() + "\ndrbdadm secondary " + name()
+                      : "connect the node with the good data; it is copied by itself "
+                        "then\ndrbdadm adjust " +
+                            name());
           break;
         default:
           notice("disk-not-good",
                  what + ": it is not known yet whether the data here is the newest", "");
       }
     }
+  }
+
+  /// As after create-md on all nodes, which see each other.
+  bool is_new(const Volume& volume) const {
+    return volume.disk == Disk::Inconsistent && drbd::sees_every_peer(resource_) &&
+           std::ranges::all_of(resource_.peers, [&](const drbd::Peer& peer) {
+             return std::ranges::any_of(peer.volumes, [&](const drbd::PeerVolume& each) {
+               return each.number == volume.number && each.disk == Disk::Inconsistent;
+             });
+           });
+  }
+
+  void disks_of_peers() {
+    for (const drbd::Peer& peer : resource_.peers)
+      for (const drbd::PeerVolume& each : peer.volumes) {
+        const Volume* volume = resource_.volume(each.number);
+        const bool is_gone = each.disk == Disk::Diskless || each.disk == Disk::Failed;
+        if (volume != nullptr && is_gone && !each.is_client && drbd::is_settled(peer))
+          problem("peer-disk-gone",
+                  volume_name(*volume) + ": the disk of " + policy::name_of(peer, settings_) +
+                      " is " + std::string(to_string(each.disk)) +
+                      ": it holds no copy of the data any more",
+                  "there: look for I/O errors with dmesg, and replace the disk, then\n"
+                  "drbdadm attach " +
+                      name());
+      }
   }
 
   void resync() {
@@ -376,6 +414,21 @@ class Looker {
                 "xenstore-rm " + each.backend.path.text());
   }
 
+  /// xl's halves of a guest that migrates. The keeper knows of a migration that is under way.
+  void left_guests() {
+    if (is_at_work())
+      return;
+    for (const policy::Attachment& each : users_)
+      if (xenstore::is_arriving(each.domain) || xenstore::has_left(each.domain))
+        problem("left-guest",
+                name() + " is held by guest " + printable(each.domain.name) + " (domain " +
+                    std::to_string(each.domain.id) +
+                    "): a migration is under way, or one that broke off has left it",
+                "look again in half a minute. If no migration is under way (never unpause it):\n"
+                "xl destroy " +
+                    std::to_string(each.domain.id));
+  }
+
   bool is_ours(const xenstore::Backend& backend) const {
     return std::ranges::any_of(resource_.volumes, [&](const Volume& volume) {
       return backend.physical_device == device::physical_device(volume.minor);
@@ -403,7 +456,11 @@ class Looker {
                                   : "forbids two Primaries again";
     if (resource_.role == Role::Primary && users_.empty())
       return "gives the role back as soon as the device is free";
-    return "watches whether another node comes back while the guest reboots";
+    if (std::ranges::any_of(facts_.records.claims, [&](const record::Claim& claim) {
+          return claim.resource == name() && claim.unanswered;
+        }))
+      return "waits, at most two minutes, for the end of a promotion that DRBD has not answered";
+    return "looks whether anything is left to do";
   }
 
   bool xenstore_is_unseen() const { return !facts_.xenstore_trouble.empty(); }
@@ -421,7 +478,7 @@ class Looker {
 
 }  // namespace
 
-std::vector<Finding> findings_on_node(const Facts& facts, bool asks_for_all) {
+std::vector<Finding> findings_on_node(const Facts& facts) {
   std::vector<Finding> found;
   const auto add = [&](const char* id, bool is_problem, std::string text, std::string advice) {
     found.push_back({id, is_problem, "", std::move(text), std::move(advice)});
@@ -432,49 +489,59 @@ std::vector<Finding> findings_on_node(const Facts& facts, bool asks_for_all) {
         "run it as root");
   if (!facts.drbd_trouble.empty())
     add("drbd-unreadable", true, "DRBD does not answer: " + facts.drbd_trouble,
-        "install drbd-utils; look at `drbdsetup status` and the kernel log");
+        "look at `drbdsetup status` and the kernel log, and whether drbd-utils is installed");
   else if (facts.drbd.generation == drbd::Generation::Absent)
     add("no-drbd", true, "DRBD is not loaded in this node's kernel",
-        "modprobe drbd\ndrbdadm up all    (at boot: systemctl enable drbd)");
-  else if (const auto names = not_up(facts); facts.drbd.resources.empty() && !names.empty())
+        "modprobe drbd\ndrbdadm up all\nand for the next boot:\nsystemctl enable drbd");
+  else if (facts.drbd.resources.empty() && !not_up(facts).empty())
     add("nothing-up", true, "no DRBD resource is up on this node: no guest with one can start",
-        "drbdadm up all    (at boot: systemctl enable drbd)");
-  else if (asks_for_all && !names.empty())
-    add("not-up", true,
-        (names.size() == 1 ? "one resource is" : std::to_string(names.size()) + " resources are") +
-            " configured on this node, but not up: " + joined(names) +
-            (names.size() == 1 ? ". No guest can start with it" : ". No guest can start with them"),
-        names.size() == 1 ? "drbdadm up " + names.front() : "drbdadm up NAME");
+        "drbdadm up all\nand for the next boot:\nsystemctl enable drbd");
   if (!facts.configured)
     add("configuration", facts.is_root,
         "the configuration of DRBD cannot be read: " + facts.configuration_trouble +
             (facts.is_root
-                 ? ". Guests start all the same; `drbdadm` and DRBD at the next boot do not"
+                 ? ". Guests start all the same with what is up; `drbdadm` and the next boot do not"
                  : ""),
-        facts.is_root ? "drbdadm dump all" : "");
+        facts.is_root ? "mend that file; what is wrong is told in full by\ndrbdadm dump all" : "");
   if (!facts.xenstore_trouble.empty())
     add("no-xenstore", facts.is_root,
         "xenstore cannot be read, so no guest can be seen: " + facts.xenstore_trouble,
         facts.is_root ? "boot this host with Xen, and look whether xenstored runs" : "");
   if (facts.script == Script::Missing)
     add("script-missing", true, "there is no " XEN_SCRIPT ": no guest with a DRBD disk can start",
-        "install it");
+        "install this program again; `block-drbd --version` tells which one this is");
   if (facts.script == Script::Other)
     add("script-other", true,
         XEN_SCRIPT " is another program than this one: guests start with that",
-        "ls -l " XEN_SCRIPT "    (the shell script of drbd-utils?)");
+        "is it the shell script of drbd-utils? Install this program again; see\nls -l " XEN_SCRIPT);
   if (!facts.config_trouble.empty())
     add("own-configuration", true,
         facts.config_trouble + ". No guest with a DRBD disk can start until then", "");
   if (!facts.records_trouble.empty())
     add("records-unseen", facts.is_root,
         "what is remembered cannot be seen: " + facts.records_trouble, "");
-  for (const std::string& each : facts.records.unreadable)
-    add("record-unreadable", true, "a record cannot be read: " + each,
-        "look whether the guest that it is about still runs (xl list); if not, remove the file, "
-        "and "
-        "look whether its resource is Primary for no reason: `drbdadm status`");
+  for (const auto& [file, why] : facts.records.unreadable)
+    add("record-unreadable", true, "a record cannot be read: " + file + " (" + why + ')',
+        "look whether the guest that it is about still runs (`xl list`); if not:\nrm " + file);
   return found;
+}
+
+std::vector<Finding> findings_on_not_up(const Facts& facts) {
+  const auto names = not_up(facts);
+  if (names.empty() || facts.drbd.resources.empty())
+    return {};
+  const bool one = names.size() == 1;
+  constexpr std::size_t few = 4;  // in one line
+  std::string advice = "drbdadm up";
+  for (const std::string& name : names)
+    advice += names.size() > few ? "" : ' ' + name;
+  if (names.size() > few)
+    advice += " all";
+  return {{"not-up", true, "",
+           (one ? "one resource is" : std::to_string(names.size()) + " resources are") +
+               " configured on this node, but not up: " + joined(names) +
+               (one ? ". No guest can start with it" : ". No guest can start with them"),
+           advice}};
 }
 
 std::vector<Finding> findings_on(const Facts& facts, const Resource& resource) {

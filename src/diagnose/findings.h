@@ -16,9 +16,11 @@ struct Finding {
   std::string advice;      ///< what to type or to look at, line by line; may be empty
 };
 
-/// About the node itself: DRBD, tools, xenstore, the installed script; and, when nobody asks for
-/// single disks, the resources that are not up.
-std::vector<Finding> findings_on_node(const Facts& facts, bool asks_for_all);
+/// About the node itself: DRBD, tools, xenstore, the installed script.
+std::vector<Finding> findings_on_node(const Facts& facts);
+
+/// About the resources that are configured and not up, where others are.
+std::vector<Finding> findings_on_not_up(const Facts& facts);
 
 /// About one resource that is up.
 std::vector<Finding> findings_on(const Facts& facts, const drbd::Resource& resource);

@@ -136,8 +136,9 @@ class Words {
   }
 
   std::string title() const {
-    const std::string drbd =
-        facts_.drbd.version.empty() ? "no DRBD" : "DRBD " + facts_.drbd.version;
+    const std::string drbd = !facts_.drbd.version.empty()  ? "DRBD " + facts_.drbd.version
+                             : facts_.drbd_trouble.empty() ? "no DRBD"
+                                                           : "DRBD does not answer";
     const std::string script =
         facts_.script == Script::Ours ? ", " XEN_SCRIPT " is this program" : "";
     return facts_.node + ": " + drbd + script + '\n';

@@ -19,8 +19,6 @@ using policy::Purpose;
 
 namespace {
 
-constexpr const char* nothing_in_the_way = "nothing is in the way";
-
 Verdict works(std::string text) {
   return {.outcome = Outcome::Works, .text = std::move(text)};
 }
@@ -104,6 +102,8 @@ class Judge {
                 .migration = fails(who)};
       return {.start = in_use(who), .migration = in_use("it is here already")};
     }
+    if (resource_.suspended)
+      return both_fail("its I/O is suspended: a guest would stand still. What to do is told below");
     if (const auto openers = facts_.openers.find(volume_.minor);
         openers != facts_.openers.end() && !openers->second.empty() && users_.empty())
       return both_fail("it is held open on this node by " + openers->second.front() +
@@ -120,13 +120,19 @@ class Judge {
     const auto primary = drbd::primary_peers(resource_);
     if (last.action == Action::Refuse && !primary.empty() && first.action == Action::WaitForPeer)
       return in_use(policy::name_of(*primary.front(), situation().settings) +
-                    " is Primary: its guest runs there. A start here would be refused after " +
+                    " is Primary: a guest there has it, or somebody else (see `block-drbd test " +
+                    resource_.name + "` there). A start here would be refused after " +
                     in_seconds(policy::patience_for_peer));
+    // Without good data nobody's decision helps.
+    const bool by_decision = last.action == Action::Refuse && !drbd::sees_every_peer(resource_);
+    if (const drbd::Answer answer = foreseen_answer(resource_, volume_);
+        by_decision && parted_by().empty() && !answer.ok())
+      return fails(policy::explain_promotion(resource_.name, answer));
     if (last.action == Action::Refuse)
       return refused(wait, last.because);
     if (const drbd::Answer answer = foreseen_answer(resource_, volume_); !answer.ok())
       return fails(policy::explain_promotion(resource_.name, answer));
-    return works(wait.empty() ? nothing_in_the_way : "would " + wait + ", then start");
+    return works(wait.empty() ? nothing_seen_in_the_way() : "would " + wait + ", then start");
   }
 
   Verdict migration() {
@@ -139,7 +145,15 @@ class Judge {
       return hand_over();
     if (const drbd::Answer answer = foreseen_answer(resource_, volume_); !answer.ok())
       return fails(policy::explain_hand_over(resource_.name, answer));
-    return works(std::string(nothing_in_the_way) + "; no other node is Primary now");
+    if (is_target_of_resync(resource_, volume_))
+      return fails("its data is being copied to here, and no guest can come before that is done");
+    return works(nothing_seen_in_the_way() + "; no other node is Primary now");
+  }
+
+  std::string nothing_seen_in_the_way() const {
+    return facts_.xenstore_trouble.empty()
+               ? "nothing is in the way"
+               : "nothing that an ordinary user can see is in the way; as root more is seen";
   }
 
   /// Where the nodes parted for a reason that is known, its finding has the way out; what `add`
@@ -147,7 +161,7 @@ class Judge {
   Verdict refused(const std::string& wait, const std::string& because) const {
     if (const std::string parted = parted_by(); !parted.empty())
       return fails("DRBD resource " + resource_.name + " has given up the connection: " + parted +
-                   ". What to do is told with that problem");
+                   ". What to do is told below");
     return fails(wait.empty() ? because : "would " + wait + ", then: " + because);
   }
 
@@ -262,6 +276,10 @@ Verdicts judge(const Facts& facts, const Target& target) {
     return both_fail("without xenstore no guest can start, and none can be seen");
   if (!facts.config_trouble.empty())
     return both_fail(facts.config_trouble);
+  if (facts.script == Script::Missing)
+    return both_fail("there is no " XEN_SCRIPT);
+  if (!facts.records.can_be_read_of(name))
+    return both_fail("what is remembered of it cannot be read. What to do is told below");
   const Resource* resource = facts.drbd.resource(name);
   if (resource == nullptr) {
     const auto why = facts.why_not_up.find(name);

@@ -90,6 +90,7 @@ struct PeerVolume {
   Disk disk = Disk::Unknown;
   std::optional<double> in_sync{};    ///< percent, during a resync
   std::optional<int> seconds_left{};  ///< of the resync, where it is told
+  bool is_client = false;             ///< DRBD 9: it has no disk there, and that is meant
 };
 
 /// A node on the other end of a connection.

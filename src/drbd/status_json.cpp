@@ -22,6 +22,7 @@ PeerVolume read_peer_volume(const Json& json) {
   volume.number = number_of(json, "volume").value_or(volume.number);
   volume.replication = replication_from(text_of(json, "replication-state"));
   volume.disk = disk_from(text_of(json, "peer-disk-state"));
+  volume.is_client = member(json, "peer-client") == true;
   if (const Json& done = member(json, "percent-resync-done"); done.is_number())
     volume.in_sync = done.get<double>();
   volume.seconds_left = number_of(json, "estimated-seconds-to-finish");

@@ -69,6 +69,8 @@ bool set_peers(Peer& peer, std::string_view key, std::string_view value) {
     current(peer.volumes).replication = replication_from(value);
   else if (key == "peer-disk")
     current(peer.volumes).disk = disk_from(value);
+  else if (key == "peer-client")
+    current(peer.volumes).is_client = value == "yes";
   else if (key == "done")
     current(peer.volumes).in_sync = number_from<double>(value);
   return true;

@@ -241,11 +241,11 @@ Decision decide_unseen(const Request& request, const Situation& situation) {
       ": the guest may be running there, or the data there may be newer, and this node "
       "cannot know. Restore the link (`drbdadm adjust " +
       request.resource +
-      "` on both nodes). If you are sure that the other node is off or has no guest on it, "
-      "run `drbdadm primary " +
+      "` on both nodes). Only if that cannot be, and the guest has not run there since the two "
+      "were last connected: `drbdadm primary " +
       request.resource +
-      "` here and start the guest again. With fencing or quorum configured, DRBD decides this by "
-      "itself");
+      "` here, and start the guest again; else the data parts (split brain). With fencing or "
+      "quorum configured, DRBD decides this by itself");
 }
 
 Decision decide_start(const Request& request, const Situation& situation) {

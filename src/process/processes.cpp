@@ -188,9 +188,9 @@ class BoostProcesses final : public Processes {
   Result<Value> with_tool(const std::vector<std::string>& argv, Use use) const {
     const auto tool = find(argv.front());
     if (!tool)
-      return failure("the tool " + argv.front() +
-                         " is not installed on this node (Debian: apt-get install drbd-utils)",
-                     ENOENT);
+      return failure(
+          "the tool " + argv.front() + " is not installed on this node, or cannot be executed",
+          ENOENT);
     try {
       return use(*tool);
     } catch (const std::exception& error) {  // Boost: no pipe, no process, no memory

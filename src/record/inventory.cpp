@@ -76,7 +76,7 @@ class Looker {
     if (record)
       records.push_back(std::move(*record));
     else
-      found_.unreadable.push_back(path_ + '/' + name + " (" + record.error().message + ')');
+      found_.unreadable[path_ + '/' + name] = record.error().message;
   }
 
   void note_holder(const std::string& name, std::string_view suffix,
@@ -99,6 +99,14 @@ class Looker {
 const Window* Inventory::window_of(const std::string& resource) const {
   const auto found = std::ranges::find(windows, resource, &Window::resource);
   return found == windows.end() ? nullptr : &*found;
+}
+
+bool Inventory::can_be_read_of(const std::string& resource) const {
+  return std::ranges::none_of(unreadable, [&](const auto& each) {
+    const auto& [file, why] = each;
+    return file.ends_with('@' + resource + std::string(claim_suffix)) ||
+           file.ends_with('/' + resource + std::string(window_suffix));
+  });
 }
 
 Result<Inventory> take_inventory(const std::string& path, const std::string& locks) {

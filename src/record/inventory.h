@@ -19,9 +19,12 @@ struct Inventory {
   /// Which process has the lock of a resource, and which is its keeper.
   std::map<std::string, pid_t> locks;
   std::map<std::string, pid_t> keepers;
-  std::vector<std::string> unreadable;  ///< a sentence for each record that cannot be read
+  /// The files that cannot be read, and why not.
+  std::map<std::string, std::string> unreadable;
 
   const Window* window_of(const std::string& resource) const;
+  /// `add` goes by none of them when one cannot be read.
+  bool can_be_read_of(const std::string& resource) const;
 
   bool operator==(const Inventory&) const = default;
 };

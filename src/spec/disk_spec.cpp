@@ -31,7 +31,8 @@ tl::unexpected<Error> bad_spec(std::string_view text, std::string_view why) {
 }  // namespace
 
 bool is_resource_name(std::string_view text) {
-  return !text.empty() && text.size() <= longest_name && text.front() != '-' &&
+  // To drbdadm(8) "all" is all of them.
+  return !text.empty() && text != "all" && text.size() <= longest_name && text.front() != '-' &&
          text.front() != '.' && std::all_of(text.begin(), text.end(), may_stand_in_name);
 }
 
@@ -48,7 +49,8 @@ Result<DiskSpec> parse_disk_spec(std::string_view text) {
   if (name.size() > longest_name)
     return bad_spec(text, "the resource's name is too long");
   if (!is_resource_name(name))
-    return bad_spec(text, "a resource's name has only letters, digits and _ . + -");
+    return bad_spec(text,
+                    "a resource's name has only letters, digits and _ . + -, and is not `all`");
   spec.resource = name;
 
   if (slash != std::string_view::npos) {

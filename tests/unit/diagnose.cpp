@@ -275,6 +275,49 @@ const std::vector<std::pair<std::string, Make>> states = {
      [](State& state) { state.parted("1,812,99,-;block drbd1: Unrelated data, aborting!\n"); }},
     {"disk-gone",
      [](State& state) { state.resource().volumes.front().disk = drbd::Disk::Diskless; }},
+    {"peer-disk-gone",
+     [](State& state) {
+       state.has_guest(7, "web01");
+       state.resource().peers.front().volumes.front().disk = drbd::Disk::Diskless;
+     }},
+    {"disk-outdated",
+     [](State& state) {
+       state.resource().volumes.front().disk = drbd::Disk::Outdated;
+       state.resource().peers.front() = {.name = "peer",
+                                         .node_id = {},
+                                         .connection = drbd::Connection::Connecting,
+                                         .role = drbd::Role::Unknown,
+                                         .volumes = {}};
+     }},
+    {"left-guest", [](State& state) { state.has_guest(7, "web01--incoming"); }},
+    {"named-twice",
+     [](State& state) {
+       for (const char* vdev : {"xvda", "xvdb"}) {
+         state.asked.push_back(*target_from("Wheezy"));
+         state.asked.back().guest = "web01";
+         state.asked.back().vdev = vdev;
+       }
+     }},
+    {"idle-primary-by-decision",
+     [](State& state) {
+       state.is_primary();
+       state.resource().peers.front() = {.name = "peer",
+                                         .node_id = {},
+                                         .connection = drbd::Connection::Connecting,
+                                         .role = drbd::Role::Unknown,
+                                         .volumes = {}};
+     }},
+    {"keeper-waits-for-an-answer",
+     [](State& state) {
+       state.facts.records.claims.push_back(State::claim(7, "web01"));
+       state.facts.records.claims.back().unanswered = true;
+       state.facts.records.keepers["Wheezy"] = 4711;
+     }},
+    {"suspended-and-unused",
+     [](State& state) {
+       state.resource().suspended = true;
+       state.resource().suspended_by = "user";
+     }},
     {"disk-not-good",
      [](State& state) {
        state.resource().volumes.front().disk = drbd::Disk::Inconsistent;
@@ -354,7 +397,7 @@ const std::vector<std::pair<std::string, Make>> states = {
     {"record-unreadable",
      [](State& state) {
        state.facts.records.unreadable = {
-           "/run/block-drbd/vbd-7-51712@Wheezy.claim (not a JSON object)"};
+           {"/run/block-drbd/vbd-7-51712@Wheezy.claim", "not a JSON object"}};
      }},
     {"no-drbd",
      [](State& state) {

@@ -59,7 +59,9 @@ TEST_CASE("claims, windows, locks and keepers are found", "[record][inventory]")
   CHECK(found->locks == std::map<std::string, pid_t>{{"Wheezy", ::getpid()}});
   CHECK(found->keepers == std::map<std::string, pid_t>{{"Jessie", ::getpid()}});
   REQUIRE(found->unreadable.size() == 1);
-  CHECK(found->unreadable.front().find("vbd-8-51712@Wheezy.claim") != std::string::npos);
+  CHECK(found->unreadable.begin()->first.ends_with("/vbd-8-51712@Wheezy.claim"));
+  CHECK_FALSE(found->can_be_read_of("Wheezy"));
+  CHECK(found->can_be_read_of("Jessie"));
 }
 
 TEST_CASE("nothing is made by looking", "[record][inventory]") {

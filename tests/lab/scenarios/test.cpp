@@ -10,14 +10,14 @@ using Catch::Matchers::ContainsSubstring;
 
 constexpr const char* block_drbd_test = "/etc/xen/scripts/block-drbd test ";
 
-// Its lines to type: indented, and without the remark in brackets behind them.
+// Its lines to type.
 std::vector<std::string> commands_in(const std::string& output) {
   std::vector<std::string> commands;
   std::istringstream lines(output);
   for (std::string line; std::getline(lines, line);)
     for (const char* tool : {"    drbdadm ", "    /etc/xen/scripts/", "    xenstore-rm "})
       if (line.rfind(tool, 0) == 0)
-        commands.push_back(line.substr(4, line.find("    (") - 4));
+        commands.push_back(line.substr(4));
   return commands;
 }
 
