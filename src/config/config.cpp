@@ -46,7 +46,7 @@ std::string known_keys(bool in_resource) {
 /// Takes over one key. `where` is empty, or names the resource.
 Result<void> take(Choices& taken, const std::string& key, const Json& value,
                   const std::string& where) {
-  const auto choice = std::ranges::find(choices, key, &Choice::key);
+  const auto* const choice = std::ranges::find(choices, key, &Choice::key);
   if (choice == choices.end())
     return failure(where + in_quotes(key) + " is unknown; there are " + known_keys(!where.empty()));
   const auto* word = value.get_ptr<const std::string*>();

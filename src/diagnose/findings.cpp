@@ -520,9 +520,14 @@ std::vector<Finding> findings_on_node(const Facts& facts) {
   if (!facts.records_trouble.empty())
     add("records-unseen", facts.is_root,
         "what is remembered cannot be seen: " + facts.records_trouble, "");
-  for (const auto& [file, why] : facts.records.unreadable)
-    add("record-unreadable", true, "a record cannot be read: " + file + " (" + why + ')',
-        "look whether the guest that it is about still runs (`xl list`); if not:\nrm " + file);
+  for (const auto& [file, why] : facts.records.unreadable) {
+    std::string text = "a record cannot be read: ";
+    text.append(file).append(" (").append(why).append(")");
+    std::string advice =
+        "look whether the guest that it is about still runs (`xl list`); if not:\nrm ";
+    advice += file;
+    add("record-unreadable", true, std::move(text), std::move(advice));
+  }
   return found;
 }
 

@@ -57,7 +57,8 @@ void look_at_drbd(Facts& facts, const Sources& sources, const std::set<std::stri
   facts.configured.reset();
   facts.configuration_trouble.clear();
   facts.two_primaries_configured.clear();
-  auto overview = drbd::look_over(sources.processes, sources.proc_drbd, limit);
+  const std::string only = asked.size() == 1 ? *asked.begin() : "";
+  auto overview = drbd::look_over(sources.processes, sources.proc_drbd, only, limit);
   if (overview)
     facts.drbd = std::move(*overview);
   else

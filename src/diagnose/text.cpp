@@ -46,7 +46,7 @@ class Table {
 
   explicit Table(Row titles) { add(std::move(titles), Colour::Faint); }
 
-  void add(Row row, Colour colour) { rows_.push_back({std::move(row), colour}); }
+  void add(Row row, Colour colour) { rows_.emplace_back(std::move(row), colour); }
 
   template <typename Paint>
   std::string text(Paint paint) const {

@@ -36,7 +36,7 @@ const Settings* Overview::settings_of(std::string_view name) const {
 }
 
 Result<Overview> look_over(process::Processes& processes, const std::string& proc_drbd,
-                           Duration limit) {
+                           const std::string& only, Duration limit) {
   const auto proc = read_file(proc_drbd);
   if (!proc && proc.error().code != ENOENT)
     return failure(proc.error());
@@ -47,22 +47,26 @@ Result<Overview> look_over(process::Processes& processes, const std::string& pro
   overview.version = read_version(*proc);
   const bool json = overview.generation == Generation::V9;
 
+  const auto drbdsetup = [&](const char* command, const std::vector<std::string>& options) {
+    std::vector<std::string> words{"drbdsetup", command};
+    if (!only.empty())
+      words.push_back(only);
+    words.insert(words.end(), options.begin(), options.end());
+    return printed(processes, words, limit);
+  };
   using Words = std::vector<std::string>;
-  auto resources = printed(processes,
-                           json ? Words{"drbdsetup", "status", "--json", "--statistics"}
-                                : Words{"drbdsetup", "status", "--verbose"},
-                           limit)
+  auto resources = drbdsetup("status", json ? Words{"--json", "--statistics"} : Words{"--verbose"})
                        .and_then(json ? read_status_json : read_status_text);
+  if (!only.empty() && (!resources || resources->empty()))
+    return look_over(processes, proc_drbd, "", limit);  // it is not up
   if (!resources)
     return failure(resources.error());
   overview.resources = std::move(*resources);
   add_from_proc(overview.resources, *proc);
 
   // Without --show-defaults: what is not shown has its default, and of many resources it is much.
-  auto settings =
-      printed(processes, json ? Words{"drbdsetup", "show", "--json"} : Words{"drbdsetup", "show"},
-              limit)
-          .and_then(json ? read_show_json : read_show_text);
+  auto settings = drbdsetup("show", json ? Words{"--json"} : Words{})
+                      .and_then(json ? read_show_json : read_show_text);
   if (!settings)
     return failure(settings.error());
   overview.settings = std::move(*settings);

@@ -23,9 +23,10 @@ struct Overview {
   const Settings* settings_of(std::string_view name) const;
 };
 
-/// `proc_drbd` is /proc/drbd, elsewhere in tests. Two commands.
+/// `proc_drbd` is /proc/drbd, elsewhere in tests. Two commands. `only`: of this resource alone, if it
+/// is up; empty: of all, of which a node may have hundreds.
 Result<Overview> look_over(process::Processes& processes, const std::string& proc_drbd,
-                           Duration limit);
+                           const std::string& only, Duration limit);
 
 /// The names that are configured on this node, up or not (`drbdadm sh-resources`, which leaves out
 /// stacked ones). Reads all of the configuration, and fails when any of it is broken.

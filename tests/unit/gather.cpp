@@ -15,9 +15,12 @@ namespace {
 class Tools final : public process::Processes {
  public:
   Result<process::Output> run(const std::vector<std::string>& argv, Duration /*limit*/) override {
+    const bool of_one = argv.size() > 2 && !argv[2].starts_with("--");
+    if (argv[0] == "drbdsetup" && of_one && argv[2] != "Wheezy")
+      return process::Output{.exit_code = 10, .out = {}, .err = argv[2] + ": No such resource\n"};
     if (argv[0] != "drbdsetup" || argv[1] != "status")
       return process::Output{};
-    ++looks;
+    ++(of_one ? looks_at_one : looks);
     if (at_status)
       at_status();
     return process::Output{.exit_code = 0,
@@ -32,11 +35,12 @@ class Tools final : public process::Processes {
   }
 
   int looks = 0;
+  int looks_at_one = 0;
   std::function<void()> at_status;
 };
 
 struct Node {
-  Facts facts() {
+  Facts facts(const std::set<std::string>& asked = {}) {
     test::FakeNode node;
     return gather(
         {.processes = tools,
@@ -50,7 +54,7 @@ struct Node {
          .script = directory / "script",
          .config = directory / "config",
          .own_program = directory / "program"},
-        {});
+        asked);
   }
 
   /// What an `add` leaves behind, or a `remove` takes away.
@@ -95,4 +99,16 @@ TEST_CASE("a node that is never still is not looked at for ever", "[diagnose]") 
   };
   node.facts();
   CHECK(node.tools.looks == 3);
+}
+
+TEST_CASE("who asks about one resource is not kept waiting for all", "[diagnose]") {
+  Node node;
+  CHECK(node.facts({"Wheezy"}).drbd.resource("Wheezy") != nullptr);
+  CHECK(node.tools.looks_at_one == 1);
+  CHECK(node.tools.looks == 0);
+  // One that is not up: what else is up is told.
+  const Facts facts = node.facts({"Jessie"});
+  CHECK(facts.drbd.resource("Jessie") == nullptr);
+  CHECK(facts.drbd.resource("Wheezy") != nullptr);
+  CHECK(facts.drbd_trouble.empty());
 }
