@@ -111,6 +111,7 @@ Result<Config> read_config(const std::string& file) {
   if (!config)
     return failure("the configuration " + file + " cannot be read: " + config.error().message +
                    ". Mend it, or move it away: without it all is as by default");
+  config->is_set = true;
   return config;
 }
 

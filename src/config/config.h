@@ -13,6 +13,7 @@ namespace block_drbd::config {
 inline constexpr const char* path = "/etc/xen/block-drbd.json";
 
 struct Config {
+  bool is_set = false;  ///< there is such a file
   policy::Choices general;
   std::map<std::string, policy::Choices> resources;  ///< `general`, but for what is set for each
 

@@ -96,6 +96,7 @@ std::string in_json(const Facts& facts, const Examination& examination) {
                 {{"name", facts.node},
                  {"drbd", facts.drbd.version},
                  {"script", word_for(facts.script)},
+                 {"configured", facts.config.is_set},
                  {"xenstore", facts.xenstore_trouble.empty()}}},
                {"disks", Json::array()},
                {"not-up", examination.not_up},

@@ -141,7 +141,9 @@ class Words {
                                                            : "DRBD does not answer";
     const std::string script =
         facts_.script == Script::Ours ? ", " XEN_SCRIPT " is this program" : "";
-    return facts_.node + ": " + drbd + script + '\n';
+    const std::string config =
+        facts_.config.is_set ? std::string("configured by ") + config::path + '\n' : "";
+    return facts_.node + ": " + drbd + script + '\n' + config;
   }
 
   std::string table() const {

@@ -25,6 +25,12 @@ TEST_CASE("without a configuration all is as by default", "[config]") {
   CHECK(config_from_json("{}")->of("Wheezy") == policy::Choices{});
 }
 
+TEST_CASE("whether there is a configuration", "[config]") {
+  const test::TempDir directory;
+  CHECK_FALSE(read_config(directory / "none.json")->is_set);
+  CHECK(read_config(directory.write("block-drbd.json", "{}"))->is_set);
+}
+
 TEST_CASE("what is set for all, and for one resource", "[config]") {
   const auto config = config_from_json(R"(
     // of two nodes, one at a time

@@ -429,6 +429,7 @@ const std::vector<std::pair<std::string, Make>> states = {
     {"guest-there-window-never",
      [](State& state) {
        state.resource().peers.front().role = drbd::Role::Primary;
+       state.facts.config.is_set = true;
        state.facts.config.general.opens_windows = false;
      }},
     {"starts-unseen",

@@ -23,8 +23,10 @@ int primaries(Node& node) {
 
 TEST_CASE_METHOD(Lab, "a guest has drbd:, phy: and file: disks - each is attached by its own way") {
   node1.types("truncate -s 4M /tmp/disk.img");
+  // A guest has buffers for each of its disks.
   node1.types(
-      "xl create /etc/xen/wheezy.cfg 'disk=[\"drbd:Wheezy,xvda,w\", \"phy:/dev/vdb6,xvdb,w\", "
+      "xl create /etc/xen/wheezy.cfg memory=128 'disk=[\"drbd:Wheezy,xvda,w\", "
+      "\"phy:/dev/vdb6,xvdb,w\", "
       "\"file:/tmp/disk.img,xvdc,w\", \"drbd:Buster/1,xvdd,w\"]'");
   node1.guest_writes("wheezy");
   REQUIRE(node1.role("Wheezy") == "Primary");

@@ -22,6 +22,9 @@ TEST_CASE_METHOD(Lab, "the device is held open for some seconds - the role is gi
   const int before = refused_demotions(node1);
   Task destroy = node1.starts("xl destroy wheezy");
   REQUIRE(eventually([&] { return refused_demotions(node1) >= before + 2; }));
+  REQUIRE(eventually([&] {  // not at once: most are closed a moment later
+    return node1.log().find("trying to make it Secondary again") != std::string::npos;
+  }));
   REQUIRE(node1.role("Wheezy") == "Primary");
   REQUIRE(holder.runs());
   holder.killed();
