@@ -16,18 +16,17 @@ using Json = nlohmann::ordered_json;
 
 namespace {
 
-/// A key, its two values, and what the second of them sets.
+/// A key, its two values, and what the second of them turns over.
 struct Choice {
   std::string_view key;
   std::string_view by_default;
   std::string_view other;
   bool Choices::*choice;
-  bool value;
 };
 
 constexpr std::array choices{
-    Choice{"when-peer-unreachable", "refuse", "start", &Choices::starts_unseen, true},
-    Choice{"window", "auto", "never", &Choices::opens_windows, false},
+    Choice{"when-peer-unreachable", "refuse", "start", &Choices::starts_unseen},
+    Choice{"window", "auto", "never", &Choices::opens_windows},
 };
 
 constexpr std::string_view for_resources = "resources";
@@ -53,7 +52,7 @@ Result<void> take(Choices& taken, const std::string& key, const Json& value,
   if (word == nullptr || (*word != choice->by_default && *word != choice->other))
     return failure(where + in_quotes(key) + " must be " + in_quotes(choice->by_default) + " or " +
                    in_quotes(choice->other));
-  taken.*choice->choice = (*word == choice->other) == choice->value;
+  taken.*choice->choice = Choices{}.*choice->choice != (*word == choice->other);
   return {};
 }
 

@@ -123,14 +123,12 @@ class Judge {
                     " is Primary: a guest there has it, or somebody else (see `block-drbd test " +
                     resource_.name + "` there). A start here would be refused after " +
                     in_seconds(policy::patience_for_peer));
-    // Without good data nobody's decision helps.
-    const bool by_decision = last.action == Action::Refuse && !drbd::sees_every_peer(resource_);
-    if (const drbd::Answer answer = foreseen_answer(resource_, volume_);
-        by_decision && parted_by().empty() && !answer.ok())
-      return fails(policy::explain_promotion(resource_.name, answer));
-    if (last.action == Action::Refuse)
+    const drbd::Answer answer = foreseen_answer(resource_, volume_);
+    // Where a person may decide, that does not help without good data.
+    const bool is_for_a_person = !drbd::sees_every_peer(resource_) && parted_by().empty();
+    if (last.action == Action::Refuse && (answer.ok() || !is_for_a_person))
       return refused(wait, last.because);
-    if (const drbd::Answer answer = foreseen_answer(resource_, volume_); !answer.ok())
+    if (!answer.ok())
       return fails(policy::explain_promotion(resource_.name, answer));
     return works(wait.empty() ? nothing_seen_in_the_way() : "would " + wait + ", then start");
   }

@@ -64,6 +64,19 @@ struct State {
                          .disk = drbd::Disk::UpToDate}}};
   }
 
+  static drbd::Peer unseen_peer() {
+    return {.name = "peer",
+            .node_id = {},
+            .connection = drbd::Connection::Connecting,
+            .role = drbd::Role::Unknown,
+            .volumes = {}};
+  }
+
+  void has_drbd_9() {
+    facts.drbd.generation = drbd::Generation::V9;
+    facts.drbd.version = "9.2.16";
+  }
+
   drbd::Resource& resource() { return facts.drbd.resources.front(); }
   drbd::ConnectionSettings& connection() { return facts.drbd.settings.front().connections.front(); }
 
@@ -229,24 +242,13 @@ const std::vector<std::pair<std::string, Make>> states = {
        state.is_primary();
        state.facts.records.locks["Wheezy"] = 815;
      }},
-    {"not-connected",
-     [](State& state) {
-       state.resource().peers.front() = {.name = "peer",
-                                         .node_id = {},
-                                         .connection = drbd::Connection::Connecting,
-                                         .role = drbd::Role::Unknown,
-                                         .volumes = {}};
-     }},
+    {"not-connected", [](State& state) { state.resource().peers.front() = State::unseen_peer(); }},
     {"link-of-many-is-down",
      [](State& state) {
        for (int minor = 2; minor <= 30; ++minor)
          state.add_resource("M" + std::to_string(minor), minor);
        for (drbd::Resource& resource : state.facts.drbd.resources)
-         resource.peers.front() = {.name = "peer",
-                                   .node_id = {},
-                                   .connection = drbd::Connection::Connecting,
-                                   .role = drbd::Role::Unknown,
-                                   .volumes = {}};
+         resource.peers.front() = State::unseen_peer();
      }},
     {"standalone",
      [](State& state) {
@@ -283,11 +285,7 @@ const std::vector<std::pair<std::string, Make>> states = {
     {"disk-outdated",
      [](State& state) {
        state.resource().volumes.front().disk = drbd::Disk::Outdated;
-       state.resource().peers.front() = {.name = "peer",
-                                         .node_id = {},
-                                         .connection = drbd::Connection::Connecting,
-                                         .role = drbd::Role::Unknown,
-                                         .volumes = {}};
+       state.resource().peers.front() = State::unseen_peer();
      }},
     {"left-guest", [](State& state) { state.has_guest(7, "web01--incoming"); }},
     {"named-twice",
@@ -301,11 +299,7 @@ const std::vector<std::pair<std::string, Make>> states = {
     {"idle-primary-by-decision",
      [](State& state) {
        state.is_primary();
-       state.resource().peers.front() = {.name = "peer",
-                                         .node_id = {},
-                                         .connection = drbd::Connection::Connecting,
-                                         .role = drbd::Role::Unknown,
-                                         .volumes = {}};
+       state.resource().peers.front() = State::unseen_peer();
      }},
     {"keeper-waits-for-an-answer",
      [](State& state) {
@@ -351,11 +345,7 @@ const std::vector<std::pair<std::string, Make>> states = {
        state.has_guest(7, "web01");
        state.resource().suspended = true;
        state.resource().suspended_by = "fencing";
-       state.resource().peers.front() = {.name = "peer",
-                                         .node_id = {},
-                                         .connection = drbd::Connection::Connecting,
-                                         .role = drbd::Role::Unknown,
-                                         .volumes = {}};
+       state.resource().peers.front() = State::unseen_peer();
      }},
     {"suspended-without-data",
      [](State& state) {
@@ -367,8 +357,7 @@ const std::vector<std::pair<std::string, Make>> states = {
      }},
     {"suspended-without-quorum",
      [](State& state) {
-       state.facts.drbd.generation = drbd::Generation::V9;
-       state.facts.drbd.version = "9.2.16";
+       state.has_drbd_9();
        state.has_guest(7, "web01");
        state.resource().suspended = true;
        state.resource().suspended_by = "quorum";
@@ -377,8 +366,7 @@ const std::vector<std::pair<std::string, Make>> states = {
      }},
     {"intentionally-diskless",
      [](State& state) {
-       state.facts.drbd.generation = drbd::Generation::V9;
-       state.facts.drbd.version = "9.2.16";
+       state.has_drbd_9();
        state.resource().volumes.front().disk = drbd::Disk::Diskless;
        state.resource().volumes.front().is_client = true;
        state.resource().volumes.front().role.reset();
@@ -435,11 +423,7 @@ const std::vector<std::pair<std::string, Make>> states = {
     {"starts-unseen",
      [](State& state) {
        state.facts.config.resources["Wheezy"].starts_unseen = true;
-       state.resource().peers.front() = {.name = "peer",
-                                         .node_id = {},
-                                         .connection = drbd::Connection::Connecting,
-                                         .role = drbd::Role::Unknown,
-                                         .volumes = {}};
+       state.resource().peers.front() = State::unseen_peer();
      }},
     {"no-xenstore",
      [](State& state) {
@@ -459,8 +443,7 @@ const std::vector<std::pair<std::string, Make>> states = {
     {"script-missing", [](State& state) { state.facts.script = Script::Missing; }},
     {"three-nodes",
      [](State& state) {
-       state.facts.drbd.generation = drbd::Generation::V9;
-       state.facts.drbd.version = "9.2.16";
+       state.has_drbd_9();
        auto& peers = state.resource().peers;
        peers.front().name = "node2";
        peers.front().node_id = 1;
@@ -475,8 +458,7 @@ const std::vector<std::pair<std::string, Make>> states = {
      }},
     {"split-brain-with-one-of-two",
      [](State& state) {
-       state.facts.drbd.generation = drbd::Generation::V9;
-       state.facts.drbd.version = "9.2.16";
+       state.has_drbd_9();
        auto& peers = state.resource().peers;
        peers.front().name = "node2";
        peers.push_back({.name = "node3",
@@ -492,8 +474,7 @@ const std::vector<std::pair<std::string, Make>> states = {
      }},
     {"no-quorum",
      [](State& state) {
-       state.facts.drbd.generation = drbd::Generation::V9;
-       state.facts.drbd.version = "9.2.16";
+       state.has_drbd_9();
        state.resource().volumes.front().quorum = false;
        state.resource().volumes.front().role.reset();
        state.facts.drbd.settings.front().quorum = "majority";
