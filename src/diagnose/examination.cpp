@@ -15,7 +15,8 @@ Disk look_at(const Facts& facts, Target target) {
             .volume = nullptr,
             .user = {},
             .verdicts = {}};
-  disk.resource = facts.drbd.resource(disk.target.spec.resource);
+  if (disk.target.driver_domain.empty())
+    disk.resource = facts.drbd.resource(disk.target.spec.resource);
   if (disk.resource != nullptr)
     disk.volume = policy::requested_volume(*disk.resource, disk.target.spec.volume);
   if (disk.volume != nullptr)
@@ -52,7 +53,8 @@ Examination examine(const Facts& facts, const std::vector<Target>& asked) {
   std::set<std::string> named;
   for (const Target& target : asked) {
     examination.disks.push_back(look_at(facts, target));
-    named.insert(target.spec.resource);
+    if (target.driver_domain.empty())
+      named.insert(target.spec.resource);
   }
   for (Disk& disk : examination.disks)
     if (is_named_twice(examination.disks, disk))

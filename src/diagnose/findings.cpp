@@ -517,6 +517,14 @@ std::vector<Finding> findings_on_node(const Facts& facts) {
   if (!facts.config_trouble.empty())
     add("own-configuration", true,
         facts.config_trouble + ". No guest with a DRBD disk can start until then", "");
+  for (const auto& [name, choices] : facts.config.resources)
+    if (facts.configured && facts.drbd.resource(name) == nullptr &&
+        std::ranges::find(*facts.configured, name) == facts.configured->end())
+      add("choice-without-resource", false,
+          std::string(config::path) + " chooses for " + printable(name) +
+              ", and DRBD's configuration on this node has no such resource (a stacked one is seen "
+              "only when it is up): is the name misspelt?",
+          "compare it with\ndrbdadm sh-resources");
   if (!facts.records_trouble.empty())
     add("records-unseen", facts.is_root,
         "what is remembered cannot be seen: " + facts.records_trouble, "");

@@ -16,6 +16,8 @@ const char* word_for(Outcome outcome) {
       return "works";
     case Outcome::InUse:
       return "in-use";
+    case Outcome::Elsewhere:
+      return "elsewhere";
     case Outcome::Fails:
       break;
   }

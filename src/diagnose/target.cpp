@@ -26,6 +26,11 @@ bool is_access(std::string_view word) {
   return word == "r" || word == "ro" || word == "w" || word == "rw" || word == "w!";
 }
 
+/// Empty for this host's own.
+std::string driver_domain_from(std::string_view backend) {
+  return backend == "0" || backend == "Domain-0" ? "" : std::string(backend);
+}
+
 /// A disk line: words between commas, of which `target=` takes all that follows.
 class DiskLine {
  public:
@@ -48,6 +53,7 @@ class DiskLine {
   }
   std::string_view target() const { return target_; }
   std::string_view vdev() const { return vdev_; }
+  std::string_view backend() const { return backend_; }
   policy::Access access() const { return policy::access_from(access_); }
 
  private:
@@ -60,6 +66,8 @@ class DiskLine {
       script_ = value;
     else if (key == "vdev")
       vdev_ = value;
+    else if (key == "backend")
+      backend_ = value;
     else if (key == "access")
       access_ = value;
     else if (!key.empty())
@@ -72,7 +80,7 @@ class DiskLine {
       vdev_ = word;
   }
 
-  std::string target_, script_, vdev_;
+  std::string target_, script_, vdev_, backend_;
   std::string access_ = "w";
 };
 
@@ -91,14 +99,15 @@ Result<Target> target_from(std::string_view text) {
   return Target{.spec = std::move(*spec),
                 .access = line.access(),
                 .guest = {},
-                .vdev = std::string(line.vdev())};
+                .vdev = std::string(line.vdev()),
+                .driver_domain = driver_domain_from(line.backend())};
 }
 
 bool is_configuration(const std::string& word) {
   std::error_code ignored;
   return word.starts_with('/') || word.starts_with("./") || word.starts_with("../") ||
          (word.find_first_of(",=:") == std::string::npos &&
-          std::filesystem::is_regular_file(word, ignored));
+          (word.ends_with(".cfg") || std::filesystem::is_regular_file(word, ignored)));
 }
 
 Result<std::vector<Target>> targets_in_configuration(process::Processes& processes,
@@ -135,10 +144,12 @@ Result<std::vector<Target>> targets_in_configuration(process::Processes& process
     if (!spec)
       return failure(printable(path) + ": " + spec.error().message);
     const bool writes = drbd::number_of(disk, "readwrite").value_or(0) != 0;
-    targets.push_back({.spec = std::move(*spec),
-                       .access = writes ? policy::Access::ReadWrite : policy::Access::ReadOnly,
-                       .guest = guest,
-                       .vdev = std::string(drbd::text_of(disk, "vdev"))});
+    targets.push_back(
+        {.spec = std::move(*spec),
+         .access = writes ? policy::Access::ReadWrite : policy::Access::ReadOnly,
+         .guest = guest,
+         .vdev = std::string(drbd::text_of(disk, "vdev")),
+         .driver_domain = driver_domain_from(drbd::text_of(disk, "backend_domname"))});
   }
   return targets;
 }

@@ -16,6 +16,8 @@ struct Target {
   policy::Access access = policy::Access::ReadWrite;
   std::string guest;  ///< where a configuration names it, else empty
   std::string vdev;   ///< where it is known, else empty
+  /// The domain that serves the disk, where that is not the one of this host.
+  std::string driver_domain{};
 };
 
 /// `Wheezy`, `drbd:Wheezy/1`; or a disk line as in xl.cfg(5), in any of its spellings:

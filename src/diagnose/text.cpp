@@ -221,9 +221,10 @@ class Words {
   }
 
   std::string verdict(const char* of, const Verdict& verdict) const {
-    const char* word = verdict.outcome == Outcome::Works   ? "yes: "
-                       : verdict.outcome == Outcome::InUse ? "in use: "
-                                                           : "NO: ";
+    const char* word = verdict.outcome == Outcome::Works       ? "yes: "
+                       : verdict.outcome == Outcome::InUse     ? "in use: "
+                       : verdict.outcome == Outcome::Elsewhere ? "not tested: "
+                                                               : "NO: ";
     const Colour colour = verdict.outcome == Outcome::Fails   ? Colour::Bad
                           : verdict.outcome == Outcome::Works ? Colour::Good
                                                               : Colour::Plain;
@@ -273,6 +274,8 @@ class Words {
   }
 
   std::string both(const Verdicts& verdicts) const {
+    if (verdicts.start.outcome == Outcome::Elsewhere)
+      return verdict("start, migrate  ", verdicts.start);
     const bool same = verdicts.start.outcome == Outcome::Fails &&
                       verdicts.migration.outcome == Outcome::Fails &&
                       verdicts.migration.text.starts_with(verdicts.start.text);
@@ -320,7 +323,10 @@ class Words {
     const auto problems = std::ranges::count_if(examination_.findings, &Finding::is_problem);
     const auto failing = std::ranges::count_if(
         examination_.disks, [](const Disk& disk) { return !disk.verdicts.is_fine(); });
-    const auto all = examination_.disks.size();
+    const auto elsewhere = std::ranges::count_if(examination_.disks, [](const Disk& disk) {
+      return disk.verdicts.start.outcome == Outcome::Elsewhere;
+    });
+    const auto all = std::ssize(examination_.disks) - elsewhere;
     const auto disks = [](auto number) {
       return std::to_string(number) + (number == 1 ? " disk" : " disks");
     };
@@ -329,6 +335,8 @@ class Words {
                            : std::to_string(failing) + " of " + disks(all) + " would not work.";
     if (all == 0)
       text = "no disk to test.";
+    if (elsewhere > 0)
+      text += ' ' + std::to_string(elsewhere) + " not tested.";
     if (problems > 0)
       text += ' ' + std::to_string(problems) + (problems == 1 ? " problem." : " problems.");
     return '\n' + painted(text, examination_.is_fine() ? Colour::Good : Colour::Bad) + '\n';

@@ -268,6 +268,12 @@ class Judge {
 
 Verdicts judge(const Facts& facts, const Target& target) {
   const std::string& name = target.spec.resource;
+  if (!target.driver_domain.empty()) {
+    const Verdict elsewhere{.outcome = Outcome::Elsewhere,
+                            .text = "the driver domain " + printable(target.driver_domain) +
+                                    " serves it: run `block-drbd test " + name + "` there"};
+    return {.start = elsewhere, .migration = elsewhere};
+  }
   if (!facts.drbd_trouble.empty())
     return both_fail("DRBD does not answer: " + facts.drbd_trouble);
   if (!facts.xenstore_trouble.empty() && facts.is_root)

@@ -10,7 +10,8 @@ namespace block_drbd::diagnose {
 
 enum class Outcome {
   Works,
-  InUse,  ///< a guest has it, here or on another node, and so it should
+  InUse,      ///< a guest has it, here or on another node, and so it should
+  Elsewhere,  ///< a driver domain serves it: what that would say cannot be seen from here
   Fails,
 };
 
@@ -23,9 +24,10 @@ struct Verdicts {
   Verdict start;
   Verdict migration;
 
-  /// The guest can run: it does, or it can start here, or come here from where it runs.
+  /// The guest can run, as far as can be seen: it does, or it can start here, or come here from
+  /// where it runs.
   bool is_fine() const {
-    return start.outcome == Outcome::Works ||
+    return start.outcome == Outcome::Works || start.outcome == Outcome::Elsewhere ||
            (start.outcome == Outcome::InUse && migration.outcome != Outcome::Fails);
   }
 };

@@ -439,6 +439,16 @@ const std::vector<std::pair<std::string, Make>> states = {
        state.facts.configuration_trouble =
            "`drbdadm sh-resources` says: open(\".\") failed: Permission denied";
      }},
+    {"choice-without-resource",
+     [](State& state) {
+       state.facts.config.is_set = true;
+       state.facts.config.resources["Wheezie"].starts_unseen = true;
+     }},
+    {"in-a-driver-domain",
+     [](State& state) {
+       state.asked.push_back(
+           *target_from("vdev=xvda,access=rw,script=block-drbd,backend=storage,target=Wheezy"));
+     }},
     {"script-other", [](State& state) { state.facts.script = Script::Other; }},
     {"script-missing", [](State& state) { state.facts.script = Script::Missing; }},
     {"three-nodes",

@@ -67,6 +67,19 @@ TEST_CASE("a disk in every spelling", "[diagnose][target]") {
   }
 }
 
+TEST_CASE("a disk of a driver domain", "[diagnose][target]") {
+  const auto of = [](const std::string& backend) {
+    const auto target =
+        target_from("vdev=xvda,script=block-drbd,backend=" + backend + ",target=Wheezy");
+    REQUIRE(target);
+    return target->driver_domain;
+  };
+  CHECK(of("storage") == "storage");
+  CHECK(of("0").empty());
+  CHECK(of("Domain-0").empty());
+  CHECK(target_from("Wheezy")->driver_domain.empty());
+}
+
 TEST_CASE("what is no DRBD disk is said so", "[diagnose][target]") {
   for (const char* text : {"phy:/dev/vg/web,xvda,w", "vdev=xvda,target=/dev/vg/web", ",", "=",
                            "--force", "drbd:,xvda,w", "drbd:a/b/c,xvda,w", "a b"}) {
@@ -111,6 +124,7 @@ TEST_CASE("a file is told from a resource", "[diagnose][target]") {
   CHECK(is_configuration("/etc/xen/web.cfg"));
   CHECK(is_configuration("./web.cfg"));
   CHECK(is_configuration(some_file));
+  CHECK(is_configuration("web.cfg"));  // which is not there, and is said so
   CHECK_FALSE(is_configuration("Wheezy"));
   CHECK_FALSE(is_configuration("Wheezy/1"));
   CHECK_FALSE(is_configuration("drbd:Wheezy/1,xvda,w"));
