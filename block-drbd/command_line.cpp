@@ -74,10 +74,12 @@ Result<CommandLine> parse_command_line(const std::vector<std::string>& arguments
   for (const char* option : {"all", "json", "monitoring", "verbose"})
     if (values.contains(option))
       return failure("--" + std::string(option) + " is an option of test");
-  if (verb == "add" || verb == "remove") {
+  if (verb == "add" || verb == "remove" || verb == "gone") {
     if (!words.empty())
       return failure("'" + verb + "' stands alone; XENBUS_PATH names the disk");
-    return CommandLine{.verb = verb == "add" ? Verb::Add : Verb::Remove};
+    return CommandLine{.verb = verb == "add"      ? Verb::Add
+                               : verb == "remove" ? Verb::Remove
+                                                  : Verb::Gone};
   }
   if (verb == "keep") {
     if (words.size() > 1)
@@ -95,7 +97,7 @@ Result<CommandLine> parse_command_line(const std::vector<std::string>& arguments
 std::string usage() {
   std::ostringstream text;
   text
-      << "Usage: block-drbd add | remove\n"
+      << "Usage: block-drbd add | remove | gone\n"
          "       block-drbd test [OPTION]... [DISK | GUEST.cfg]...\n"
          "       block-drbd keep RESOURCE\n"
          "\n"
@@ -105,6 +107,7 @@ std::string usage() {
          "\n"
          "  add      make the resource Primary on this node and hand its device to the guest\n"
          "  remove   make it Secondary again when no guest here uses it any more\n"
+         "  gone     run by udev when the kernel has let go of a guest's disk\n"
          "  keep     (with a resource) run by this program itself, for what may take longer\n"
          "  test     say whether disks would work here, and what is wrong; changes nothing. DISK:\n"
          "           Wheezy, drbd:Wheezy/1, or a whole disk line; without any, the whole node\n"

@@ -16,6 +16,7 @@
 #include "diagnose/text.h"
 #include "drbd/drbdsetup.h"
 #include "hotplug/add.h"
+#include "hotplug/gone.h"
 #include "hotplug/keeper.h"
 #include "hotplug/publish.h"
 #include "hotplug/remove.h"
@@ -92,7 +93,18 @@ constexpr const char* role_may_stay =
     ". Look at the resource's role with `drbdadm status`; one that no guest needs is given back "
     "with `drbdadm secondary RESOURCE`";
 
-/// What the toolstack runs.
+Result<void> act(hotplug::Host& host, Verb verb, const xenstore::BackendPath& path) {
+  switch (verb) {
+    case Verb::Add:
+      return hotplug::add(host, path);
+    case Verb::Gone:
+      return hotplug::gone(host, path);
+    default:
+      return hotplug::remove(host, path);
+  }
+}
+
+/// What the toolstack runs, and udev.
 Result<void> run_hotplug(Verb verb, const std::string& xenbus_path, Report& report,
                          int interruption) {
   const auto path = xenstore::BackendPath::parse(xenbus_path);
@@ -112,9 +124,8 @@ Result<void> run_hotplug(Verb verb, const std::string& xenbus_path, Report& repo
     hotplug::publish_failure(**store, report, *path, message);
     return failure(message);
   }
-  return on_node(**store, **records, report, interruption, [&](hotplug::Host& host) {
-    return verb == Verb::Add ? hotplug::add(host, *path) : hotplug::remove(host, *path);
-  });
+  return on_node(**store, **records, report, interruption,
+                 [&](hotplug::Host& host) { return act(host, verb, *path); });
 }
 
 /// What the above leave behind: it may take as long as it needs.

@@ -4,6 +4,7 @@
 #include "catch.h"
 #include "fakes.h"
 #include "hotplug/add.h"
+#include "hotplug/gone.h"
 #include "hotplug/remove.h"
 
 using namespace block_drbd;
@@ -675,6 +676,30 @@ TEST_CASE("what a killed or skipped remove left is nobody's decision, and gets a
   CHECK(node.keepers == Calls{"Wheezy"});
   REQUIRE(hotplug::keep(node.host, "Wheezy"));
   CHECK(node.drbd.role(1) == Role::Secondary);
+}
+
+TEST_CASE("the kernel has let go of a disk: a remove that was skipped gets a keeper") {
+  FakeNode node(GENERATE(8, 9));
+  REQUIRE(hotplug::add(node.host, FakeNode::path(5)));
+  node.keepers.clear();
+  SECTION("the toolstack gave up on it") {
+    node.store.wipe("backend/vbd/5");
+    node.store.domains.erase(5);
+    REQUIRE(hotplug::gone(node.host, FakeNode::path(5)));
+    CHECK(node.keepers == Calls{"Wheezy"});
+    REQUIRE(hotplug::keep(node.host, "Wheezy"));
+    CHECK(node.drbd.role(1) == Role::Secondary);
+  }
+  SECTION("remove was called") {
+    REQUIRE(hotplug::remove(node.host, FakeNode::path(5)));
+    REQUIRE(hotplug::gone(node.host, FakeNode::path(5)));
+    CHECK(node.keepers.empty());
+  }
+  SECTION("the same disk was attached again meanwhile") {
+    REQUIRE(hotplug::gone(node.host, FakeNode::path(5)));
+    CHECK(node.keepers.empty());
+    CHECK(node.drbd.role(1) == Role::Primary);
+  }
 }
 
 TEST_CASE("a promotion that DRBD never answered is not waited for for ever") {

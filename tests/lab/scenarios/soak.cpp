@@ -83,6 +83,7 @@ class Soak {
     };
     const auto& steps = home_ == nullptr ? without_guest : with_guest;
     std::vector<unsigned> weights;
+    weights.reserve(steps.size());
     for (const Step& step : steps)
       weights.push_back(step.weight);
     return steps[std::discrete_distribution<std::size_t>(weights.begin(), weights.end())(random_)];
