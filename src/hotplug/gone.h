@@ -6,9 +6,10 @@
 
 namespace block_drbd::hotplug {
 
-/// libxl gives up on a disk that is not closed ten seconds after its guest has ended, and then
-/// never calls `remove`: the role would stay in silence. What is still claimed for the backend is
-/// left to a keeper, if its guest has ended. After a `remove` there is nothing to do.
+/// libxl gives up on a disk that is not closed ten seconds after its guest was told to, wipes its
+/// directory, and never calls `remove`: the role would stay in silence. What is still claimed for
+/// the backend is released then, and left to a keeper: the device may be open a while longer. After
+/// a `remove` there is nothing to do, nor for a disk that was attached again meanwhile.
 Result<void> gone(Host& host, const xenstore::BackendPath& path);
 
 }  // namespace block_drbd::hotplug

@@ -684,7 +684,8 @@ TEST_CASE("the kernel has let go of a disk: a remove that was skipped gets a kee
   node.keepers.clear();
   SECTION("the toolstack gave up on it") {
     node.store.wipe("backend/vbd/5");
-    node.store.domains.erase(5);
+    if (GENERATE(false, true))
+      node.store.domains.erase(5);  // it ends after its disks
     REQUIRE(hotplug::gone(node.host, FakeNode::path(5)));
     CHECK(node.keepers == Calls{"Wheezy"});
     REQUIRE(hotplug::keep(node.host, "Wheezy"));
