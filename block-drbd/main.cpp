@@ -90,8 +90,8 @@ Result<std::unique_ptr<record::Records>> open_records() {
 
 /// Where nothing could be done about roles.
 constexpr const char* role_may_stay =
-    ". Look at the resource's role with `drbdadm status`; one that no guest needs is given back "
-    "with `drbdadm secondary RESOURCE`";
+    ". The resource may be Primary on this node: look with `drbdadm status`; a role that no guest "
+    "needs is given back with `drbdadm secondary RESOURCE`";
 
 Result<void> act(hotplug::Host& host, Verb verb, const xenstore::BackendPath& path) {
   switch (verb) {
@@ -120,7 +120,8 @@ Result<void> run_hotplug(Verb verb, const std::string& xenbus_path, Report& repo
     return failure("backend " + path->text() + ": " + store.error().message + role_may_stay);
   const auto records = open_records();
   if (!records) {
-    const std::string message = records.error().message;
+    const std::string message =
+        "backend " + path->text() + ": " + records.error().message + role_may_stay;
     hotplug::publish_failure(**store, report, *path, message);
     return failure(message);
   }
@@ -135,7 +136,7 @@ Result<void> run_keeper(const std::string& resource, Report& report, int interru
     return failure("DRBD resource " + resource + ": " + store.error().message + role_may_stay);
   const auto records = open_records();
   if (!records)
-    return failure(records.error());
+    return failure("DRBD resource " + resource + ": " + records.error().message + role_may_stay);
   return on_node(**store, **records, report, interruption,
                  [&](hotplug::Host& host) { return hotplug::keep(host, resource); });
 }

@@ -71,4 +71,9 @@ Answer read_answer(int exit_code, std::string_view standard_error) {
   return answer;
 }
 
+std::string quoted(const Answer& answer) {
+  return answer.text.empty() ? "exit code " + std::to_string(answer.exit_code)
+                             : '"' + answer.text + '"';
+}
+
 }  // namespace block_drbd::drbd

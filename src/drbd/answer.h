@@ -46,6 +46,9 @@ struct Answer {
   bool ok() const { return exit_code == 0; }
 };
 
+/// What was said, in quotes, or else the exit code: for a message that goes on from "DRBD says".
+std::string quoted(const Answer& answer);
+
 /// Reads an answer from what drbdsetup printed. The number of a state change is known from the exit
 /// code too where older versions print none: 17 is -2, 5 is -16, 16 is -4 (drbdsetup.c).
 Answer read_answer(int exit_code, std::string_view standard_error);

@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "drbd/overview.h"
+#include "drbd/text.h"
 #include "file.h"
 #include "spec/disk_spec.h"
 
@@ -20,8 +21,11 @@ Result<std::string> text_of(const std::string& proc_drbd) {
   return text;
 }
 
-std::string first_line(std::string_view text) {
-  return printable(text.substr(0, text.find('\n')));
+/// Of a failure: its first line, or what else there is to tell.
+std::string what_was_said(const process::Output& output) {
+  std::string_view text = output.err;
+  return text.empty() ? "exit code " + std::to_string(output.exit_code)
+                      : printable(take_line(text));
 }
 
 /// ENOENT from a tool is a missing tool, and nothing about the resource.
@@ -76,7 +80,7 @@ class Drbdsetup final : public Drbd {
         return absent(resource);
       return failure("the state of DRBD resource " + resource +
                      " cannot be read: `drbdsetup status " + resource +
-                     "` says: " + first_line(output->err));
+                     "` says: " + what_was_said(*output));
     }
     const auto found = std::find_if(resources->begin(), resources->end(),
                                     [&](const Resource& each) { return each.name == resource; });
@@ -104,7 +108,7 @@ class Drbdsetup final : public Drbd {
       return failure(output.error());
     if (output->exit_code != 0)
       return failure("the settings of DRBD resource " + resource +
-                     " cannot be read: " + first_line(output->err));
+                     " cannot be read: " + what_was_said(*output));
     auto shown = json ? read_show_json(output->out) : read_show_text(output->out);
     if (!shown)
       return failure(shown.error());
@@ -153,7 +157,7 @@ class Drbdsetup final : public Drbd {
     auto configured =
         output->exit_code == 0
             ? read_dump(output->out, resource)
-            : failure("`drbdadm dump " + resource + "` says: " + first_line(output->err));
+            : failure("`drbdadm dump " + resource + "` says: " + what_was_said(*output));
     if (!configured)
       return failure("the configuration of DRBD resource " + resource +
                      " cannot be read: " + configured.error().message);
@@ -202,7 +206,7 @@ class Drbdsetup final : public Drbd {
              " in this node's configuration: compare the name in the guest's disk line with "
              "`drbdadm sh-resources`";
     return "DRBD resource " + resource + " is not up on this node, and drbdadm cannot tell why (" +
-           (output ? first_line(output->err) : output.error().message) +
+           (output ? what_was_said(*output) : output.error().message) +
            "): mend that first, then run `drbdadm up " + resource + "`";
   }
 

@@ -400,20 +400,30 @@ class Attaching {
     const bool final_for_hand_over = hand_over && policy::peer_is_primary(answer);
     if (policy::promotion_may_pass(answer) && !final_for_hand_over &&
         waited(Awaited::Refusal) < patience_for_refusal)
-      return wait_for(Awaited::Refusal, "DRBD says \"" + answer.text + '"');
+      return wait_for(Awaited::Refusal, "DRBD says " + drbd::quoted(answer));
     return failure(hand_over ? policy::explain_hand_over(request_.resource, answer)
                              : policy::explain_promotion(request_.resource, answer));
   }
 
-  /// Once the role is ours, the look at the others is worth a wait.
+  /// Once the role is ours, the look at it and at the others is worth a wait.
   Result<drbd::Resource> look_again() {
     for (;;) {
       auto now = host_.drbd.status(request_.resource, budget_.left(status_limit));
       const bool late = !now && now.error().code == ETIMEDOUT;
-      if (!late || !budget_.allows_another_turn() ||
-          !host_.clock.wait(budget_.left(pause_for_drbd)))
-        return now;
+      if (late && budget_.allows_another_turn() && host_.clock.wait(budget_.left(pause_for_drbd)))
+        continue;
+      if (now && !is_primary_here(*now))
+        return failure("DRBD resource " + request_.resource +
+                       " is not Primary on this node, though DRBD has just said that it is. Look "
+                       "whether something else runs `drbdadm secondary " +
+                       request_.resource + "`, and into the kernel log, then try again");
+      return now;
     }
+  }
+
+  bool is_primary_here(const drbd::Resource& resource) const {
+    const drbd::Volume* volume = resource.volume(request_.volume);
+    return volume != nullptr && volume->role.value_or(resource.role) == Role::Primary;
   }
 
   /// After our promotion: promotions are ordered cluster-wide while the link is up, so whoever

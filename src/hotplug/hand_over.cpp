@@ -73,7 +73,7 @@ Result<Attempt> open_window(Host& host, const drbd::Resource& resource,
   if (answer->ok())
     return Attempt{.open = true, .because = {}};
   if (policy::opening_may_pass(*answer))
-    return Attempt{.open = false, .because = "DRBD says \"" + answer->text + '"'};
+    return Attempt{.open = false, .because = "DRBD says " + drbd::quoted(*answer)};
   return failure(policy::explain_opening(resource.name, *answer));
 }
 

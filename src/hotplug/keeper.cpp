@@ -260,7 +260,7 @@ class Keeper {
           "DRBD resource " + resource_ +
           ": two primaries are still allowed after a guest's migration, and this is tried "
           "again. If it lasts, run `drbdadm adjust " +
-          resource_ + "`. DRBD says \"" + answer->text + '"');
+          resource_ + "`. DRBD says " + drbd::quoted(*answer));
     // What counts is what is in force.
     const auto after = connection(window, budget);
     if (!after)

@@ -237,7 +237,7 @@ class Release {
     const auto volumes = volumes_to_demote(seen.resource, seen.claims);
     std::vector<drbd::Volume> answered;
     bool lasting = false;
-    for (const drbd::Volume& volume : volumes) {
+    for (const drbd::Volume& volume : with_unanswered(volumes, seen)) {
       const auto answer =
           host_.drbd.demote(seen.resource, volume, budget_.less(time_for_a_look).left());
       if (!answer) {
@@ -246,7 +246,7 @@ class Release {
       }
       answered.push_back(volume);
       if (!answer->ok())
-        trouble_.push_back("DRBD says \"" + answer->text + '"');
+        trouble_.push_back("DRBD says " + drbd::quoted(*answer));
       if (answer->code == drbd::code::held_open)
         lasting = lasting || !host_.devices.host_uses(volume.minor).empty();
     }
@@ -257,6 +257,8 @@ class Release {
     if (now && drbd::sees_any_peer(*now))
       static_cast<void>(host_.records.remove_held(resource_));  // seen while it was given back
     held_ = now ? volumes_to_demote(*now, seen.claims) : std::vector<drbd::Volume>();
+    if (!held_.empty() && trouble_.empty())
+      trouble_.emplace_back("DRBD says that it is Secondary, and shows it as Primary");
     if (!held_.empty())
       return lasting ? Turn::GivenUp : Turn::Again;
     if (!volumes.empty())
@@ -291,6 +293,24 @@ class Release {
         volumes.push_back(volume);
       if (by_resource && !volumes.empty())
         break;
+    }
+    return volumes;
+  }
+
+  /// Also those that may become Primary yet: to ask for the role that they have is the way to hear
+  /// that DRBD has done with what it was asked before.
+  std::vector<drbd::Volume> with_unanswered(std::vector<drbd::Volume> volumes,
+                                            const Survey& seen) const {
+    for (const drbd::Volume& volume : seen.resource.volumes) {
+      const auto is_same = [&](const drbd::Volume& other) {
+        return !volume.role || other.minor == volume.minor;
+      };
+      const bool unanswered =
+          late_ && std::any_of(seen.claims.begin(), seen.claims.end(), [&](const Claim& claim) {
+            return claim.unanswered && claim.minor == volume.minor;
+          });
+      if (unanswered && std::none_of(volumes.begin(), volumes.end(), is_same))
+        volumes.push_back(volume);
     }
     return volumes;
   }

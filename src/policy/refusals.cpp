@@ -51,11 +51,6 @@ std::string meaning(const std::string& resource, const drbd::Answer& answer) {
   }
 }
 
-std::string quoted(const drbd::Answer& answer) {
-  return answer.text.empty() ? "exit code " + std::to_string(answer.exit_code)
-                             : "\"" + answer.text + "\"";
-}
-
 }  // namespace
 
 std::string no_such_volume(const drbd::Resource& resource, std::optional<int> number) {
@@ -84,7 +79,7 @@ bool peer_is_primary(const drbd::Answer& answer) {
 std::string explain_promotion(const std::string& resource, const drbd::Answer& answer) {
   return "DRBD resource " + resource +
          " cannot become Primary on this node: " + meaning(resource, answer) + ". DRBD says " +
-         quoted(answer);
+         drbd::quoted(answer);
 }
 
 std::string cannot_be_taken_over(const std::string& resource, const std::string& because,
@@ -103,7 +98,7 @@ std::string explain_opening(const std::string& resource, const drbd::Answer& ans
   return cannot_be_taken_over(
       resource,
       "during the hand-over both nodes are Primary, and DRBD does not allow that now. DRBD says " +
-          quoted(answer),
+          drbd::quoted(answer),
       "See `drbdadm status " + resource + "` and the kernel log, then migrate again");
 }
 

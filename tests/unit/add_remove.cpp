@@ -705,6 +705,32 @@ TEST_CASE("Xen's own script attaches the same device meanwhile") {
   CHECK(node.value(5, "physical-device").empty());
 }
 
+TEST_CASE("a role that is not there after DRBD has given it is no ground to attach anything") {
+  FakeNode node(GENERATE(8, 9));
+  const bool incoming = GENERATE(false, true);
+  if (incoming) {
+    node.peer_is(Role::Primary);
+    node.guest(5, "web--incoming", "uuid-web");
+    node.below_migrate_receive = true;
+  }
+  node.drbd.before_status = [&] { node.drbd.set_role(1, Role::Secondary); };
+  CHECK(says(add(node, 5), "DRBD resource Wheezy is not Primary on this node"));
+  CHECK(node.value(5, "physical-device").empty());
+}
+
+TEST_CASE("DRBD does not make the resource Secondary, and says nothing") {
+  FakeNode node(GENERATE(8, 9));
+  REQUIRE(add(node, 5));
+  SECTION("or that it did") {
+    node.drbd.before_status = [&] { node.drbd.set_role(1, Role::Primary); };
+    CHECK(says(remove(node, 5), "DRBD says that it is Secondary, and shows it as Primary"));
+  }
+  SECTION("but fails") {
+    node.drbd.demotion_fails = drbd::Answer{.exit_code = 77, .code = {}, .text = {}};
+    CHECK(says(remove(node, 5), "DRBD says exit code 77"));
+  }
+}
+
 TEST_CASE("the role is not touched when nothing can be remembered") {
   FakeNode node(GENERATE(8, 9));
   node.records.full = true;
@@ -888,9 +914,18 @@ TEST_CASE("an add that is killed while DRBD has not answered: its promotion is n
   struct Killed {};
   node.drbd.during_promotion = [] { throw Killed(); };
   CHECK_THROWS_AS(add(node, 5), Killed);
-  node.clock.at(5s, [&] { node.drbd.make_primary(1); });
-  REQUIRE(remove(node, 5));
-  node.clock.wait(10s);
+  SECTION("it hangs") {
+    node.drbd.promotion_hangs = true;
+    node.clock.at(5s, [&] { node.drbd.make_primary(1); });
+    REQUIRE(remove(node, 5));
+    CHECK(node.clock.elapsed() >= 5s);
+  }
+  SECTION("it is over: DRBD was told nothing, or has answered to nobody") {
+    if (GENERATE(false, true))
+      node.drbd.make_primary(1);
+    REQUIRE(remove(node, 5));
+    CHECK(node.clock.elapsed() < 1s);
+  }
   CHECK(node.drbd.role(1) == Role::Secondary);
   CHECK(node.records.all.empty());
 }

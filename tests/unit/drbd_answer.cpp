@@ -95,6 +95,12 @@ TEST_CASE("the text is one line, with the openers and without the object", "[drb
         "12:02");
 }
 
+TEST_CASE("for a message a silent failure has its exit code", "[drbd][answer]") {
+  CHECK(quoted(read_answer(77, "")) == "exit code 77");
+  CHECK(quoted(read_answer(10, "0: Failure: (127) Device minor not allocated\n")) ==
+        "\"Failure: (127) Device minor not allocated\"");
+}
+
 TEST_CASE("a process cannot change the answer by its name", "[drbd][answer]") {
   const Answer answer =
       read_answer(11,

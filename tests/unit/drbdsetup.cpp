@@ -258,6 +258,11 @@ TEST_CASE("any other failure to read the state is not a resource that is down", 
     node.answer(20, read_capture("drbd9/primary-here.status-json.txt").out, "netlink: \x1b[2J\n");
     check(node, "netlink: ?[2J");
   }
+  SECTION("no word") {
+    Node node = Node::v84();
+    node.answer(137, "", "");
+    check(node, "`drbdsetup status r0` says: exit code 137");
+  }
 }
 
 TEST_CASE("a /proc/drbd that cannot be read is not an absent DRBD", "[drbdsetup]") {

@@ -147,10 +147,16 @@ class FakeDrbd : public drbd::Drbd {
   Result<drbd::Answer> demote(const drbd::Resource& /*resource*/, const drbd::Volume& volume,
                               Duration limit) override {
     calls.push_back("secondary " + std::to_string(volume.minor));
-    if (demotion_hangs) {
+    // One command after another: this one waits for a promotion that hangs.
+    constexpr Duration some{10};
+    for (; promotion_hangs && limit > some; limit -= some)
+      clock_.wait(some);
+    if (demotion_hangs || promotion_hangs) {
       clock_.wait(limit);
       return failure("`drbdsetup secondary` hangs in the kernel", ETIMEDOUT);
     }
+    if (demotion_fails)
+      return *demotion_fails;
     const bool held = std::any_of(open.begin(), open.end(),
                                   [&](int minor) { return by_resource || minor == volume.minor; });
     if (held)
@@ -215,8 +221,11 @@ class FakeDrbd : public drbd::Drbd {
             .text = "State change failed: (" + std::to_string(code) + ") " + std::move(text)};
   }
 
-  /// As a person gives it.
-  void make_primary(int minor) { set_role(minor, drbd::Role::Primary); }
+  /// As a person gives it, or a promotion that DRBD had not answered.
+  void make_primary(int minor) {
+    promotion_hangs = false;
+    set_role(minor, drbd::Role::Primary);
+  }
 
   drbd::Role role(int minor) const {
     for (const drbd::Volume& volume : state.volumes)
@@ -246,6 +255,7 @@ class FakeDrbd : public drbd::Drbd {
   bool by_resource = false;  ///< DRBD 9
   bool promotion_hangs = false;
   bool demotion_hangs = false;
+  std::optional<drbd::Answer> demotion_fails;
   bool window_hangs = false;
   Duration takes{0};                     ///< a look at the state
   std::set<int> open;                    ///< minors that somebody has open

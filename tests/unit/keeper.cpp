@@ -506,12 +506,15 @@ TEST_CASE("two promotions that DRBD has not answered: each is waited for in its 
   FakeNode node(GENERATE(8, 9));
   node.drbd.promotion_hangs = true;
   REQUIRE_FALSE(hotplug::add(node.host, FakeNode::path(5)));
-  node.clock.at(node.clock.elapsed() + 110s, [&] {
+  const std::function<void()> add_another = [&] {
+    if (node.records.resource_locked)  // it would wait in the middle of the keeper's turn
+      return node.clock.at(node.clock.elapsed() + 100ms, add_another);
     node.guest(6, "web", "uuid-web");
     REQUIRE_FALSE(hotplug::add(node.host, FakeNode::path(6)));
-  });
+  };
+  node.clock.at(node.clock.elapsed() + 110s, add_another);
   // The second one, a minute after the first is not waited for any more.
-  node.clock.at(node.clock.elapsed() + 180s, [&] { node.drbd.set_role(1, Role::Primary); });
+  node.clock.at(node.clock.elapsed() + 180s, [&] { node.drbd.make_primary(1); });
   REQUIRE(hotplug::keep(node.host, "Wheezy"));
   node.clock.wait(5min);
   CHECK(node.drbd.role(1) == Role::Secondary);
@@ -546,7 +549,7 @@ TEST_CASE("the keeper says who holds a role that came late") {
   const Duration begin = node.clock.elapsed();
   node.clock.at(begin + 40s, [&] {
     CHECK(node.report.said.empty());
-    node.drbd.set_role(1, Role::Primary);
+    node.drbd.make_primary(1);
     node.drbd.open = {1};
   });
   node.clock.at(begin + 1min, [&] {
