@@ -1,0 +1,149 @@
+#include "traced.h"
+
+#include <signal.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <set>
+#include <stdexcept>
+
+namespace block_drbd::faults {
+
+namespace {
+
+long trace(__ptrace_request request, pid_t pid, unsigned long address = 0, unsigned long data = 0) {
+  return ::ptrace(request, pid, address, data);
+}
+
+int code_of(int status) {
+  return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+bool has_ended(int status) {
+  return WIFEXITED(status) || WIFSIGNALED(status);
+}
+
+class Tracer {
+ public:
+  Tracer(const Node& node, const Node::Start& start, const Point& point) : point_(point) {
+    test::Pipe seized;
+    program_ = ::fork();
+    if (program_ == 0) {
+      seized.write_end = Fd();
+      char until_closed = 0;
+      static_cast<void>(!::read(seized.read_end.get(), &until_closed, 1));
+      node.become(start);
+    }
+    unsigned long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL;
+    if (point.with_tools)
+      options |= PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE;
+    if (program_ < 0 || trace(PTRACE_SEIZE, program_, 0, options) != 0 ||
+        trace(PTRACE_INTERRUPT, program_) != 0)
+      throw std::runtime_error(std::string("cannot trace the program: ") + std::strerror(errno));
+    traced_.insert(program_);
+  }
+
+  Traced run() {
+    for (;;) {
+      int status = 0;
+      const pid_t pid = ::waitpid(-1, &status, __WALL);
+      if (pid < 0)
+        throw std::runtime_error("the program got lost");
+      if (has_ended(status)) {
+        traced_.erase(pid);
+        if (pid != program_)
+          continue;
+        result_.code = code_of(status);
+        let_go();
+        return result_;
+      }
+      traced_.insert(pid);
+      note_child(pid, status);
+      if (is_call(pid, status) && ++result_.calls == point_.number) {
+        result_.reached = true;
+        end_program();
+        return result_;
+      }
+      trace(PTRACE_SYSCALL, pid, 0, signal_of(status));
+    }
+  }
+
+ private:
+  /// Whether it stands before a system call that counts.
+  bool is_call(pid_t pid, int status) {
+    if (status >> 16 == PTRACE_EVENT_EXEC && pid == program_)
+      runs_ = true;
+    if (!runs_ || WSTOPSIG(status) != (SIGTRAP | 0x80))
+      return false;
+    __ptrace_syscall_info info{};
+    trace(PTRACE_GET_SYSCALL_INFO, pid, sizeof info, reinterpret_cast<unsigned long>(&info));
+    return info.op == PTRACE_SYSCALL_INFO_ENTRY;
+  }
+
+  void end_program() {
+    ::kill(program_, point_.signal);
+    if (point_.signal != SIGKILL) {
+      let_go();
+      result_.code = wait_long_for(program_);
+      return;
+    }
+    int status = 0;
+    do {  // a stop may have been on its way
+      ::waitpid(program_, &status, __WALL);
+    } while (!has_ended(status));
+    traced_.erase(program_);
+    result_.code = code_of(status);
+    let_go();
+  }
+
+  void let_go() {
+    while (!traced_.empty()) {
+      const pid_t pid = *traced_.begin();
+      traced_.erase(traced_.begin());
+      trace(PTRACE_INTERRUPT, pid);
+      int status = 0;
+      while (trace(PTRACE_DETACH, pid, 0, signal_of(status)) != 0) {
+        if (::waitpid(pid, &status, __WALL) != pid || has_ended(status))
+          break;
+        note_child(pid, status);
+      }
+    }
+    // Who was born meanwhile.
+    int status = 0;
+    for (pid_t pid = 0; (pid = ::waitpid(-1, &status, __WALL | WNOHANG)) > 0;)
+      if (!has_ended(status))
+        trace(PTRACE_DETACH, pid, 0, signal_of(status));
+  }
+
+  /// The signal that a process was stopped for, and shall have; 0: a stop of the tracer's own.
+  static unsigned long signal_of(int status) {
+    const int stop = WSTOPSIG(status);
+    return status >> 16 == 0 && stop != (SIGTRAP | 0x80) ? static_cast<unsigned long>(stop) : 0;
+  }
+
+  void note_child(pid_t pid, int status) {
+    const int event = status >> 16;
+    if (event != PTRACE_EVENT_FORK && event != PTRACE_EVENT_VFORK && event != PTRACE_EVENT_CLONE)
+      return;
+    unsigned long child = 0;
+    if (trace(PTRACE_GETEVENTMSG, pid, 0, reinterpret_cast<unsigned long>(&child)) == 0)
+      traced_.insert(static_cast<pid_t>(child));
+  }
+
+  Point point_;
+  pid_t program_ = -1;
+  std::set<pid_t> traced_;
+  bool runs_ = false;
+  Traced result_;
+};
+
+}  // namespace
+
+Traced run_traced(const Node& node, const Node::Start& start, const Point& point) {
+  return Tracer(node, start, point).run();
+}
+
+}  // namespace block_drbd::faults

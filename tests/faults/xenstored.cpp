@@ -1,0 +1,155 @@
+// xenstored misbehaves: it is slow, silent, gone, full, or always of another mind.
+#include <memory>
+
+#include "cases.h"
+#include "catch.h"
+#include "xenstored_proxy.h"
+
+extern "C" {
+#include <xen/io/xs_wire.h>
+}
+
+using namespace block_drbd::faults;
+using namespace std::chrono_literals;
+
+namespace {
+
+using Decide = std::function<Fate(const Request&)>;
+
+/// What is decided about requests, and what is said of it; nothing: it does no harm.
+struct Fault {
+  std::string name;
+  Decide decide;
+  Words words;
+  bool may_be_too_late = false;  ///< all may be done by then
+
+  const Words& words_for(const Ended& ended) const {
+    static const Words none;
+    return may_be_too_late && ended.code == 0 ? none : words;
+  }
+};
+
+Fate refused(const char* error) {
+  return {.error = error, .delay = 0ms, .is_cut = false};
+}
+
+Fate late(std::chrono::milliseconds delay) {
+  return {.error = {}, .delay = delay, .is_cut = false};
+}
+
+constexpr std::chrono::milliseconds for_ever = 10min;
+
+/// Once xenstored is as it should be, what libxl does next makes all well.
+void add_with(Node& node, const Fault& fault, Complaints& complaints) {
+  node.create(web);
+  XenstoredProxy proxy(node.xenstored().socket(), fault.decide);
+  node.xenstored_at(proxy.socket());
+  const Ended added = node.add(web);
+  judge_add(node, web, added, fault.words_for(added), complaints);
+  node.xenstored_at(node.xenstored().socket());
+  all_is_well_again(node, web, complaints);
+}
+
+void remove_with(Node& node, const Fault& fault, Complaints& complaints) {
+  node.create(web);
+  judge_add(node, web, node.add(web), {}, complaints);
+  node.close(web);
+  XenstoredProxy proxy(node.xenstored().socket(), fault.decide);
+  node.xenstored_at(proxy.socket());
+  const Ended removed = node.remove(web);
+  judge_remove(node, removed, fault.words_for(removed), complaints);
+  node.xenstored_at(node.xenstored().socket());
+  all_is_well_again(node, web, complaints);
+}
+
+std::vector<Case> cases_of(const std::vector<Fault>& faults,
+                           void (*play)(Node&, const Fault&, Complaints&)) {
+  std::vector<Case> cases;
+  for (const Fault& fault : faults)
+    cases.push_back({fault.name, [fault, play](Node& node, Complaints& complaints) {
+                       play(node, fault, complaints);
+                     }});
+  return cases;
+}
+
+/// From a request on.
+Decide from(unsigned number, const Fate& fate) {
+  return [=](const Request& request) { return request.number >= number ? fate : Fate{}; };
+}
+
+/// Requests of one type, whatever they are about.
+Decide each(unsigned type, const Fate& fate) {
+  return [=](const Request& request) { return request.type == type ? fate : Fate{}; };
+}
+
+const Fate cut{.error = {}, .delay = 0ms, .is_cut = true};
+
+std::vector<Case> while_a_guest_starts() {
+  std::vector<Fault> faults{
+      {"each answer takes 20 ms", [](const Request&) { return late(20ms); }, {}},
+      {"each answer takes 4 s", [](const Request&) { return late(4s); }, {"xenstore"}},
+      {"no answer at all", [](const Request&) { return late(for_ever); }, {"did not answer"}},
+      {"it is full", each(XS_WRITE, refused("ENOSPC")), {"xenstore: cannot write", "No space"}},
+      {"it is out of memory", each(XS_WRITE, refused("ENOMEM")), {"xenstore: cannot write"}},
+      {"no transaction to be had",
+       each(XS_TRANSACTION_START, refused("ENOSPC")),
+       {"xenstore: cannot start a transaction"}},
+      {"others always win", each(XS_TRANSACTION_END, refused("EAGAIN")), {"20 times in a row"}},
+      {"it cannot write to its disk",
+       each(XS_TRANSACTION_END, refused("EIO")),
+       {"xenstore: cannot commit"}},
+      {"nothing can be read", each(XS_READ, refused("EIO")), {"xenstore: cannot read"}},
+      {"nothing can be listed", each(XS_DIRECTORY, refused("EIO")), {"xenstore: cannot list"}},
+  };
+  for (unsigned number = 1; number <= 41; number += 5)
+    faults.push_back(
+        {"it is gone at request " + std::to_string(number), from(number, cut), {"xenstore"}, true});
+  for (const unsigned number : {2, 12, 25, 33})
+    faults.push_back({"it falls silent at request " + std::to_string(number),
+                      from(number, late(for_ever)),
+                      {"did not answer"},
+                      true});
+  return cases_of(faults, add_with);
+}
+
+std::vector<Case> while_a_guest_ends() {
+  std::vector<Fault> faults{
+      {"each answer takes 20 ms", [](const Request&) { return late(20ms); }, {}},
+      {"no answer at all", [](const Request&) { return late(for_ever); }, {"did not answer"}},
+      {"nothing can be read", each(XS_READ, refused("EIO")), {"xenstore: cannot read"}},
+      {"nothing can be listed", each(XS_DIRECTORY, refused("EIO")), {"xenstore: cannot list"}},
+      {"it is full", each(XS_WRITE, refused("ENOSPC")), {}},
+  };
+  for (unsigned number = 1; number <= 21; number += 5)
+    faults.push_back(
+        {"it is gone at request " + std::to_string(number), from(number, cut), {"xenstore"}, true});
+  faults.push_back({"it falls silent at request 7", from(7, late(for_ever)), {"did not answer"}});
+  return cases_of(faults, remove_with);
+}
+
+std::vector<Case> started_anew() {
+  std::vector<Case> cases;
+  for (unsigned number = 3; number <= 39; number += 6)
+    cases.push_back(
+        {"at request " + std::to_string(number), [number](Node& node, Complaints& complaints) {
+           const Fault fault{.name = {},
+                             .decide =
+                                 [number](const Request& request) {
+                                   return request.number == number ? cut : Fate{};
+                                 },
+                             .words = {"xenstore"},
+                             .may_be_too_late = true};
+           add_with(node, fault, complaints);
+         }});
+  return cases;
+}
+
+}  // namespace
+
+TEST_CASE("xenstored misbehaves", "[xenstored]") {
+  play_all({
+      {"xenstored misbehaves while a guest starts", while_a_guest_starts()},
+      {"xenstored misbehaves while a guest ends", while_a_guest_ends()},
+      {"xenstored is started anew while a guest starts", started_anew()},
+  });
+}
