@@ -74,6 +74,11 @@ Result<CommandLine> parse_command_line(const std::vector<std::string>& arguments
   for (const char* option : {"all", "json", "monitoring", "verbose"})
     if (values.contains(option))
       return failure("--" + std::string(option) + " is an option of test");
+  if (verb == "heal") {
+    if (!words.empty())
+      return failure("'heal' stands alone; it is for all resources of the node");
+    return CommandLine{.verb = Verb::Heal};
+  }
   if (verb == "add" || verb == "remove" || verb == "gone") {
     if (!words.empty())
       return failure("'" + verb + "' stands alone; XENBUS_PATH names the disk");
@@ -100,6 +105,7 @@ std::string usage() {
       << "Usage: block-drbd add | remove | gone\n"
          "       block-drbd test [OPTION]... [DISK | GUEST.cfg]...\n"
          "       block-drbd keep RESOURCE\n"
+         "       block-drbd heal\n"
          "\n"
          "Xen's toolstack (xl, libxl, xend) runs this for each disk of a guest that is a DRBD\n"
          "resource, such as disk = [ 'drbd:Wheezy,xvda,w' ], with XENBUS_PATH naming the disk's\n"
@@ -109,6 +115,9 @@ std::string usage() {
          "  remove   make it Secondary again when no guest here uses it any more\n"
          "  gone     run by udev when the kernel has let go of a guest's disk\n"
          "  keep     (with a resource) run by this program itself, for what may take longer\n"
+         "  heal     run by block-drbd-heal.service: connect nodes again that a loss of power "
+         "during\n"
+         "           a migration has parted\n"
          "  test     say whether disks would work here, and what is wrong; changes nothing. DISK:\n"
          "           Wheezy, drbd:Wheezy/1, or a whole disk line; without any, the whole node\n"
          "\n"

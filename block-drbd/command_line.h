@@ -6,7 +6,7 @@
 
 #include "result.h"
 
-enum class Verb { Add, Remove, Gone, Keep, Test, Help, Version };
+enum class Verb { Add, Remove, Gone, Keep, Heal, Test, Help, Version };
 
 /// How the result of a test is told.
 enum class Form { Words, Json, Monitoring };

@@ -17,6 +17,7 @@
 #include "drbd/drbdsetup.h"
 #include "hotplug/add.h"
 #include "hotplug/gone.h"
+#include "hotplug/heal.h"
 #include "hotplug/keeper.h"
 #include "hotplug/publish.h"
 #include "hotplug/remove.h"
@@ -141,6 +142,25 @@ Result<void> run_keeper(const std::string& resource, Report& report, int interru
                  [&](hotplug::Host& host) { return hotplug::keep(host, resource); });
 }
 
+/// The same, for the node, from its boot on; xenstore need not be there yet.
+Result<void> run_healer(Report& report, int interruption) {
+  const auto records = open_records();
+  if (!records)
+    return failure(records.error());
+  const auto kernel_log = drbd::follow_kernel_log(interruption);
+  if (!kernel_log)
+    return failure(kernel_log.error());
+  const auto processes = process::real_processes(tool_directories, interruption);
+  const auto drbd = drbd::drbdsetup(*processes, "/proc/drbd");
+  const auto clock = process::steady_clock(interruption);
+  hotplug::Ward ward{.drbd = *drbd,
+                     .kernel_log = **kernel_log,
+                     .records = **records,
+                     .clock = *clock,
+                     .report = report};
+  return hotplug::heal(ward);
+}
+
 /// What was asked for, as disks; a configuration may have several, or none.
 Result<std::vector<diagnose::Target>> targets_of(const std::vector<std::string>& asked,
                                                  process::Processes& processes) {
@@ -214,13 +234,17 @@ int run_test(const CommandLine& command) {
 /// told.
 Result<void> run_safely(const CommandLine& command, Report& report, int interruption) {
   const bool keeps = command.verb == Verb::Keep;
+  const bool heals = command.verb == Verb::Heal;
   const char* xenbus_path = std::getenv("XENBUS_PATH");
   const std::string backend = xenbus_path == nullptr ? "" : xenbus_path;
   try {
-    return keeps ? run_keeper(command.resource, report, interruption)
-                 : run_hotplug(command.verb, backend, report, interruption);
+    return heals   ? run_healer(report, interruption)
+           : keeps ? run_keeper(command.resource, report, interruption)
+                   : run_hotplug(command.verb, backend, report, interruption);
   } catch (const std::exception& error) {
-    return failure((keeps ? "DRBD resource " + command.resource : "backend " + printable(backend)) +
+    return failure((heals   ? "block-drbd heal"
+                    : keeps ? "DRBD resource " + command.resource
+                            : "backend " + printable(backend)) +
                    ": " + error.what() +
                    ". Look at `drbdadm status`: a resource may have the wrong role");
   }

@@ -258,7 +258,12 @@ class Looker {
                 what +
                     ": the nodes differ in allow-two-primaries, as after a loss of power during a "
                     "migration. No data is lost; replication stands still",
-                "on both nodes, first on the one that kept its power:\ndrbdadm adjust " + name());
+                std::string(facts_.records.healer
+                                ? "wait a minute or two: `block-drbd heal`, which runs on each "
+                                  "node, connects them again. Else "
+                                : "") +
+                    "on both nodes, first on the one that kept its power:\ndrbdadm adjust " +
+                    name());
         return;
       case drbd::Parted::UnrelatedData:
         problem("unrelated-data",
@@ -528,6 +533,12 @@ std::vector<Finding> findings_on_node(const Facts& facts) {
   if (!facts.records_trouble.empty())
     add("records-unseen", facts.is_root,
         "what is remembered cannot be seen: " + facts.records_trouble, "");
+  else if (facts.is_root && facts.drbd.generation != drbd::Generation::Absent &&
+           !facts.records.healer)
+    add("no-healer", false,
+        "`block-drbd heal` does not run on this node: when a loss of power during a migration has "
+        "parted two nodes, nobody connects them again",
+        "systemctl enable --now block-drbd-heal");
   for (const auto& [file, why] : facts.records.unreadable) {
     std::string text = "a record cannot be read: ";
     text.append(file).append(" (").append(why).append(")");

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "clock.h"
@@ -54,6 +55,12 @@ class Drbd {
   /// Whether the configuration file allows two primaries, on any connection of the resource. Asks
   /// drbdadm, which may be slow, and fails on any broken file: for the keeper only.
   virtual Result<bool> configured_two_primaries(const std::string& resource, Duration limit) = 0;
+
+  /// Begins to connect to a peer towards which the resource is StandAlone; on 8.4, where there is
+  /// one and it has no node id, with the settings that are configured, by drbdadm. Whether they
+  /// accept each other is seen later.
+  virtual Result<Answer> connect(const Resource& resource, std::optional<int> node_id,
+                                 Duration limit) = 0;
 
   virtual Result<std::unique_ptr<Watch>> watch(const std::string& resource) = 0;
 

@@ -164,6 +164,26 @@ class Drbdsetup final : public Drbd {
     return configured;
   }
 
+  Result<Answer> connect(const Resource& resource, std::optional<int> node_id,
+                         Duration limit) override {
+    const auto generation = this->generation();
+    if (!generation)
+      return failure(generation.error());
+    if (*generation == Generation::Absent)
+      return absent(resource.name);
+    std::vector<std::string> argv{"drbdadm", "connect", resource.name};
+    if (*generation == Generation::V9) {
+      if (!node_id)
+        return failure("DRBD tells no node id of the peer of resource " + resource.name);
+      argv.front() = "drbdsetup";
+      argv.push_back(std::to_string(*node_id));
+    }
+    const auto output = processes_.run(argv, limit);
+    if (!output)
+      return failure(output.error());
+    return read_answer(output->exit_code, output->err);
+  }
+
   Result<std::unique_ptr<Watch>> watch(const std::string& resource) override {
     Events::Start start = [this, resource]() -> Result<std::unique_ptr<process::Stream>> {
       const auto generation = this->generation();

@@ -1,26 +1,31 @@
 #include "drbd/kernel_log.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <climits>
 #include <cstring>
 
 #include "drbd/text.h"
 #include "fd.h"
+#include "spec/disk_spec.h"
 
 namespace block_drbd::drbd {
 
 namespace {
+
+constexpr std::string_view two_primaries_differ = "incompatible allow-two-primaries settings";
 
 constexpr struct {
   std::string_view words;
   Parted parted;
 } reasons[] = {
     {"Split-Brain detected but unresolved", Parted::SplitBrain},
-    {"incompatible allow-two-primaries settings", Parted::TwoPrimaries},
+    {two_primaries_differ, Parted::TwoPrimaries},
     {"Unrelated data, aborting", Parted::UnrelatedData},
 };
 
@@ -67,19 +72,101 @@ Parted why_parted(std::string_view kernel_log, const Resource& resource, std::st
   return parted;
 }
 
-Result<std::string> read_kernel_log(const std::string& device) {
-  const Fd log(::open(device.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+std::set<std::string> ever_parted_by_two_primaries(std::string_view kernel_log) {
+  constexpr std::string_view begin = ";drbd ";
+  std::set<std::string> names;
+  while (!kernel_log.empty()) {
+    std::string_view line = take_line(kernel_log);
+    const auto found = line.find(begin);
+    if (found == std::string_view::npos ||
+        line.find(two_primaries_differ) == std::string_view::npos)
+      continue;
+    line.remove_prefix(found + begin.size());
+    std::string name(line.substr(0, line.find_first_of(" :")));
+    if (is_resource_name(name))
+      names.insert(std::move(name));
+  }
+  return names;
+}
+
+namespace {
+
+Result<Fd> open_log(const std::string& device) {
+  Fd log(::open(device.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
   if (!log)
     return failure("cannot open " + device + ": " + std::strerror(errno), errno);
+  return log;
+}
+
+/// "3,812,99,-;text", the first number being facility and level: a program can write there, but not
+/// in the name of the kernel, whose facility is 0.
+bool is_the_kernels(std::string_view record) {
+  constexpr int levels = 8;
+  return number_from(record.substr(0, record.find(','))).value_or(levels) < levels;
+}
+
+/// What can be read from here on. Whether it has ended: a file does, the kernel's log does not.
+std::pair<std::string, bool> read_on(const Fd& log) {
   std::string text;
   std::array<char, 8192> record;  // one a read (dev-kmsg in the kernel's documentation)
   for (;;) {
     const ssize_t size = ::read(log.get(), record.data(), record.size());
-    if (size > 0)
-      text.append(record.data(), static_cast<std::size_t>(size));
-    else if (size == 0 || (errno != EPIPE && errno != EINTR))  // EPIPE: some were overwritten
-      return text;
+    if (size > 0) {
+      if (const std::string_view one(record.data(), static_cast<std::size_t>(size));
+          is_the_kernels(one))
+        text += one;
+    } else if (size == 0 || (errno != EPIPE && errno != EINTR)) {  // EPIPE: some were overwritten
+      return {std::move(text), size == 0};
+    }
   }
+}
+
+class RingBuffer final : public KernelLog {
+ public:
+  RingBuffer(std::string device, Fd news, int interruption)
+      : device_(std::move(device)), news_(std::move(news)), interruption_(interruption) {
+    ::lseek(news_.get(), 0, SEEK_END);
+  }
+
+  Result<std::string> read() override { return read_kernel_log(device_); }
+
+  void wait(Duration limit) override {
+    const auto end = std::chrono::steady_clock::now() + limit;
+    for (;;) {
+      const auto left = std::chrono::ceil<Duration>(end - std::chrono::steady_clock::now()).count();
+      std::array<pollfd, 2> descriptors{
+          pollfd{.fd = interruption_, .events = POLLIN, .revents = 0},
+          pollfd{.fd = ended_ ? -1 : news_.get(), .events = POLLIN, .revents = 0}};
+      const int ready = ::poll(descriptors.data(), descriptors.size(),
+                               static_cast<int>(std::clamp<Duration::rep>(left, 0, INT_MAX)));
+      if (ready == 0 || descriptors[0].revents != 0)
+        return;
+      if (ready < 0)
+        continue;
+      const auto [text, ended] = read_on(news_);
+      ended_ = ended;
+      if (text.find(two_primaries_differ) != std::string::npos)
+        return;
+    }
+  }
+
+ private:
+  std::string device_;
+  Fd news_;
+  int interruption_;
+  bool ended_ = false;
+};
+
+}  // namespace
+
+Result<std::string> read_kernel_log(const std::string& device) {
+  return open_log(device).map([](const Fd& log) { return read_on(log).first; });
+}
+
+Result<std::unique_ptr<KernelLog>> follow_kernel_log(int interruption, const std::string& device) {
+  return open_log(device).map([&](Fd&& log) -> std::unique_ptr<KernelLog> {
+    return std::make_unique<RingBuffer>(device, std::move(log), interruption);
+  });
 }
 
 }  // namespace block_drbd::drbd

@@ -57,6 +57,8 @@ class Looker {
       take(name, found_.windows, window_from_json);
     else if (is(lock_suffix))
       note_holder(name, lock_suffix, found_.locks);
+    else if (name == healer_name)
+      found_.healer = holder_of(name);
     else if (is(keeper_suffix))
       note_holder(name, keeper_suffix, found_.keepers);
   }
@@ -81,11 +83,16 @@ class Looker {
 
   void note_holder(const std::string& name, std::string_view suffix,
                    std::map<std::string, pid_t>& holders) {
+    if (const auto holder = holder_of(name))
+      holders[name.substr(0, name.size() - suffix.size())] = *holder;
+  }
+
+  std::optional<pid_t> holder_of(const std::string& name) {
     struct stat status {};
     if (::fstatat(directory_.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0)
-      return;
-    if (const auto holder = holders_.find(inode_of(status)); holder != holders_.end())
-      holders[name.substr(0, name.size() - suffix.size())] = holder->second;
+      return std::nullopt;
+    const auto holder = holders_.find(inode_of(status));
+    return holder == holders_.end() ? std::nullopt : std::optional(holder->second);
   }
 
   std::string path_;

@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,7 @@ struct Inventory {
   /// Which process has the lock of a resource, and which is its keeper.
   std::map<std::string, pid_t> locks;
   std::map<std::string, pid_t> keepers;
+  std::optional<pid_t> healer;
   /// The files that cannot be read, and why not.
   std::map<std::string, std::string> unreadable;
 

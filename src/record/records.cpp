@@ -162,6 +162,10 @@ class RunDirectory final : public Records {
     return try_lock_file(named(resource, keeper_suffix));
   }
 
+  Result<std::unique_ptr<Lock>> try_lock_healer() override {
+    return try_lock_file(std::string(healer_name));
+  }
+
   Result<std::unique_ptr<Lock>> try_lock(const std::string& resource) override {
     return try_lock_file(named(resource, lock_suffix));
   }

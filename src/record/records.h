@@ -48,6 +48,9 @@ class Records {
   /// The lock that the keeper of a resource has as long as it lives; nothing when there is one.
   virtual Result<std::unique_ptr<Lock>> try_lock_keeper(const std::string& resource) = 0;
 
+  /// The lock that the healer of this node has as long as it lives; nothing when there is one.
+  virtual Result<std::unique_ptr<Lock>> try_lock_healer() = 0;
+
   /// The lock of one resource on this node; nothing when another process has it. It ends with its
   /// holder, however that ends.
   virtual Result<std::unique_ptr<Lock>> try_lock(const std::string& resource) = 0;

@@ -4,13 +4,15 @@
 #include <iterator>
 
 #include "device/devices.h"
+#include "process.h"
 
 namespace block_drbd::simulation {
 
-Cluster::Cluster(World& world, DrbdShape shape)
+Cluster::Cluster(World& world, DrbdShape shape, bool has_healers)
     : world_(world),
       drbd_(world, shape),
       commands_(world, drbd_),
+      has_healers_(has_healers),
       nodes_(static_cast<std::size_t>(shape.nodes)),
       changes_(static_cast<std::size_t>(shape.nodes * shape.resources)),
       watchers_(changes_.size()) {
@@ -20,8 +22,15 @@ Cluster::Cluster(World& world, DrbdShape shape)
       world_.scheduler().wake(*actor);
   };
   drbd_.is_written = [this](int resource, int node) { return writer(resource, node) != nullptr; };
-  drbd_.lost_update = [this](int resource) { may_stand_alone.insert(resource); };
   drbd_.check = [this] { check_writers(); };
+  drbd_.lost_update = [this](int resource) { may_stand_alone.insert(resource); };
+  drbd_.settings_differ = [this](int resource, int node) {
+    parted.insert(resource);
+    if (this->node(node).healer != nullptr)
+      world_.scheduler().wake(*this->node(node).healer);
+  };
+  for (int n = 0; n < shape.nodes; ++n)
+    start_healer_soon(n);
   drbd_.demoted = [this](int resource, int node, int volume) {
     for (const auto& [id, domain] : this->node(node).domains) {
       if (domain.ending || domain.half_ended)
@@ -301,6 +310,17 @@ void Cluster::boot(int node) {
   world_.tell(node, "power", "the node has booted");
   this->node(node).locks.clear();
   drbd_.boot(node);
+  start_healer_soon(node);
+}
+
+void Cluster::start_healer_soon(int node) {
+  if (!has_healers_)
+    return;
+  const Time delay = milliseconds(100) * (1 + world_.choices().below(50));
+  world_.scheduler().after(delay, [this, node, boots = drbd_.boots(node)] {
+    if (drbd_.is_on(node) && drbd_.boots(node) == boots)
+      start_healer(*this, node);
+  });
 }
 
 const Domain* Cluster::writer(int resource, int node) const {
@@ -366,7 +386,10 @@ void Cluster::check_at_rest() {
         if (link != Link::StandAlone && drbd_.link(r, p, n) != Link::StandAlone && !both &&
             drbd_.two_primaries(r, n, p) && !drbd_.configured_two_primaries(r))
           world_.violation("a window was left open", where + " towards node" + std::to_string(p));
-        if (link == Link::StandAlone && !may_stand_alone.contains(r) &&
+        if (drbd_.is_parted_by_settings(r, n, p) && !drbd_.configured_two_primaries(r))
+          world_.violation("parted nodes were not connected again",
+                           where + " towards node" + std::to_string(p));
+        if ((link == Link::StandAlone || parted.contains(r)) && !may_stand_alone.contains(r) &&
             !decided_by_person.contains(r))
           world_.violation("the nodes stand alone", where + " towards node" + std::to_string(p));
       }

@@ -71,12 +71,14 @@ struct Node {
   std::map<std::string, record::Held> held;
   std::map<std::string, record::Outage> outages;
   std::map<std::string, Actor*> locks;
+  Actor* healer = nullptr;     ///< while it waits
   bool lost_a_helper = false;  ///< a process of ours was killed here: the next call takes over
 };
 
 class Cluster {
  public:
-  Cluster(World& world, DrbdShape shape);
+  /// `has_healers`: block-drbd-heal.service runs on each node.
+  Cluster(World& world, DrbdShape shape, bool has_healers = true);
 
   World& world() { return world_; }
   DrbdModel& drbd() { return drbd_; }
@@ -128,13 +130,18 @@ class Cluster {
 
   /// A person decided, in a partition, that this resource may run in two places.
   std::set<int> decided_by_person;
-  /// An interrupted hand-over, or a person, left the two ends with different settings.
+  /// An interrupted hand-over, or a person, left the two ends with different settings, or both
+  /// nodes Primary.
   std::set<int> may_stand_alone;
+  /// Settings that differ have parted nodes at some time, for however long.
+  std::set<int> parted;
   /// A guest migrated within its node: both its instances have the device for a moment.
   bool shared_by_local_migration = false;
 
   void check_writers();
   void check_at_rest();
+  /// The node's healer was killed: systemd starts it again.
+  void lost_healer(int node) { start_healer_soon(node); }
   bool is_taken_for_source() const;
 
  private:
@@ -144,9 +151,13 @@ class Cluster {
 
   void close_by_hand(int number);
 
+  /// A moment after the boot, or the end, of the last one.
+  void start_healer_soon(int node);
+
   World& world_;
   DrbdModel drbd_;
   Commands commands_;
+  bool has_healers_;
   std::vector<Node> nodes_;
   std::vector<ByHand> by_hand_;
   int opened_by_hand_ = 0;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <tuple>
 
 namespace block_drbd::simulation {
 
@@ -39,6 +40,7 @@ DrbdModel::DrbdModel(World& world, DrbdShape shape)
       on_(static_cast<std::size_t>(shape.nodes), true),
       boots_(static_cast<std::size_t>(shape.nodes), 0),
       cut_(static_cast<std::size_t>(shape.nodes * shape.nodes), false),
+      logs_(static_cast<std::size_t>(shape.nodes)),
       sites_(static_cast<std::size_t>(shape.resources * shape.nodes)),
       sides_(static_cast<std::size_t>(shape.resources * shape.nodes * shape.nodes)) {
   for (Site& each : sites_) {
@@ -579,14 +581,16 @@ void DrbdModel::end_handshake(int resource, int a, int b) {
   const bool one_objects = other.sent_two_primaries != one.two_primaries;
   const bool other_objects = one.sent_two_primaries != other.two_primaries;
   if (one_objects || other_objects) {
-    if (one_objects)
-      stand_alone(resource, a, b, "incompatible allow-two-primaries settings");
-    else
-      lose(resource, a, b, Link::Connecting);
-    if (other_objects)
-      stand_alone(resource, b, a, "incompatible allow-two-primaries settings");
-    else
-      lose(resource, b, a, Link::Connecting);
+    // Who ends the connection first may keep the other one from seeing why.
+    const std::uint32_t unheard = world_.faults.half_heard ? world_.choices().below(3) : 0;
+    for (const auto& [objects, node, peer] :
+         {std::tuple(one_objects && (unheard != 1 || !other_objects), a, b),
+          std::tuple(other_objects && (unheard != 2 || !one_objects), b, a)}) {
+      if (objects)
+        part(resource, node, peer);
+      else
+        lose(resource, node, peer, Link::Connecting);
+    }
     return;
   }
   // Who reads on a Secondary keeps a Primary away: the one that began the connection decides how it
@@ -612,8 +616,12 @@ void DrbdModel::end_handshake(int resource, int a, int b) {
     const char* why = split           ? "split brain"
                       : stale_primary ? "the Primary's data is the older"
                                       : "both are Primary";
-    stand_alone(resource, a, b, why);
-    stand_alone(resource, b, a, why);
+    for (const auto& [node, peer] : {std::pair(a, b), std::pair(b, a)}) {
+      if (split)
+        log(node, device_of(resource, peer),
+            "Split-Brain detected but unresolved, dropping connection!");
+      stand_alone(resource, node, peer, why);
+    }
     return;
   }
   one.link = other.link = Link::Connected;
@@ -718,6 +726,33 @@ void DrbdModel::stand_alone(int resource, int node, int peer, const char* why) {
   notify(resource, node);
 }
 
+/// The settings of the two differ.
+void DrbdModel::part(int resource, int node, int peer) {
+  constexpr const char* why = "incompatible allow-two-primaries settings";
+  log(node, connection_of(resource, peer), why);
+  stand_alone(resource, node, peer, why);
+  side(resource, node, peer).settings_differ = true;
+  if (settings_differ)
+    settings_differ(resource, node);
+}
+
+/// In the words of the kernel module, as /dev/kmsg gives them. 8.4 does not name the peer.
+void DrbdModel::log(int node, const std::string& about, const char* text) {
+  logs_[static_cast<std::size_t>(node)] += "3,1,1,-;" + about + ": " + text + '\n';
+}
+
+std::string DrbdModel::connection_of(int resource, int peer) const {
+  return "drbd " + name_of(resource) +
+         (shape_.generation == 9 ? " node" + std::to_string(peer) : "");
+}
+
+std::string DrbdModel::device_of(int resource, int peer) const {
+  const std::string device = "drbd" + std::to_string(minor_of(resource, 0));
+  return shape_.generation == 9
+             ? "drbd " + name_of(resource) + "/0 " + device + " node" + std::to_string(peer)
+             : "block " + device;
+}
+
 /// The peer does not answer (any more): that is noticed in time, unless it comes back before.
 void DrbdModel::miss(int resource, int node, int peer, Time within) {
   const std::uint64_t epoch = side(resource, node, peer).epoch;
@@ -768,6 +803,7 @@ void DrbdModel::power_off(int node) {
     if (is_written && is_written(r, node))
       wrote(r, node);
   on_[static_cast<std::size_t>(node)] = false;
+  logs_[static_cast<std::size_t>(node)].clear();
   for (int r = 0; r < shape_.resources; ++r) {
     Site& here = site(r, node);
     here.up = false;
@@ -795,10 +831,8 @@ void DrbdModel::boot(int node) {
     for (int p = 0; p < shape_.nodes; ++p) {
       if (p == node)
         continue;
-      Side& end = side(r, node, p);
-      end.link = Link::Connecting;
-      end.two_primaries = configured_two_primaries(r);
-      ++end.epoch;
+      side(r, node, p).two_primaries = configured_two_primaries(r);
+      begin_to_connect(r, node, p);
       if (side(r, p, node).link >= Link::Handshake)
         miss(r, p, node, milliseconds(200));
     }
@@ -847,12 +881,32 @@ void DrbdModel::connect(int resource, int node) {
     Side& end = side(resource, node, p);
     if (p == node || end.link != Link::StandAlone)
       continue;
-    end.link = Link::Connecting;
     end.two_primaries = configured_two_primaries(resource);
-    ++end.epoch;
-    notify(resource, node);
+    begin_to_connect(resource, node, p);
   }
   look_for_partners(resource);
+}
+
+drbd::Answer DrbdModel::connect(int resource, int node, int peer) {
+  Side& end = side(resource, node, peer);
+  if (!site(resource, node).up)
+    return refusal(code::resource_unknown);
+  if (end.link != Link::StandAlone)
+    return refusal(102);  // "Local address(port) already in use."
+  if (shape_.generation != 9)
+    end.two_primaries = configured_two_primaries(resource);
+  begin_to_connect(resource, node, peer);
+  look_for_partners(resource);
+  return {};
+}
+
+void DrbdModel::begin_to_connect(int resource, int node, int peer) {
+  Side& end = side(resource, node, peer);
+  end.link = Link::Connecting;
+  end.settings_differ = false;
+  ++end.epoch;
+  log(node, connection_of(resource, peer), "conn( StandAlone -> Unconnected )");
+  notify(resource, node);
 }
 
 }  // namespace block_drbd::simulation

@@ -71,6 +71,8 @@ class DrbdModel {
   drbd::Answer adjust(int resource, int node);
   drbd::Answer disconnect(int resource, int node);
   void connect(int resource, int node);
+  /// Towards one peer. DRBD 9 keeps the settings of a connection; 8.4 gets the configured ones.
+  drbd::Answer connect(int resource, int node, int peer);
   void invalidate(int resource, int node);
   void set_configured_two_primaries(int resource, bool allowed);
 
@@ -104,6 +106,14 @@ class DrbdModel {
     return shape_.suspends_io && is_primary(resource, node) && !has_quorum(resource, node);
   }
 
+  /// What the node's kernel has said since it was booted.
+  const std::string& kernel_log(int node) const { return logs_[static_cast<std::size_t>(node)]; }
+  /// The node is StandAlone towards the peer because their settings differ.
+  bool is_parted_by_settings(int resource, int node, int peer) const {
+    const Side& end = side(resource, node, peer);
+    return end.link == Link::StandAlone && end.settings_differ;
+  }
+
   /// What runs there may write: the node gets ahead of those it cannot reach.
   void wrote(int resource, int node);
 
@@ -114,10 +124,12 @@ class DrbdModel {
   std::function<void(int resource, int node)> changed;
   std::function<bool(int resource, int node)> is_written;  ///< a guest runs on it there
   std::function<void(int resource, int node, int volume)> demoted;
+  std::function<void()> check;
+  /// A node's kernel says that settings differ.
+  std::function<void(int resource, int node)> settings_differ;
   /// A change of the setting was on its way when the connection was lost: no node can know whether
   /// it arrived.
   std::function<void(int resource)> lost_update;
-  std::function<void()> check;
 
  private:
   struct Volume {
@@ -143,6 +155,7 @@ class DrbdModel {
     bool update_under_way = false;    ///< a change that has not reached the peer
     bool peer_primary = false;        ///< as shown here
     bool syncing = false;             ///< target
+    bool settings_differ = false;     ///< StandAlone for that
     std::uint64_t epoch = 0;
   };
 
@@ -178,6 +191,11 @@ class DrbdModel {
   void lose(int resource, int node, int peer, Link link);
   void miss(int resource, int node, int peer, Time within);
   void stand_alone(int resource, int node, int peer, const char* why);
+  void part(int resource, int node, int peer);
+  void begin_to_connect(int resource, int node, int peer);
+  void log(int node, const std::string& about, const char* text);
+  std::string connection_of(int resource, int peer) const;
+  std::string device_of(int resource, int peer) const;
   void begin_sync(int resource, int source, int target);
   void reconcile(int resource, int node);
   void outdate_those_left_behind(int resource, int node);
@@ -193,6 +211,7 @@ class DrbdModel {
   std::vector<bool> on_;
   std::vector<int> boots_;
   std::vector<bool> cut_;
+  std::vector<std::string> logs_;
   std::vector<Site> sites_;
   std::vector<Side> sides_;
 };

@@ -17,7 +17,7 @@ namespace {
 class Model : public events::World {
  public:
   Model(const events::Script& script, Choices& choices)
-      : world_(choices, true), cluster_(world_, shape_of(script)) {}
+      : world_(choices, true), cluster_(world_, shape_of(script), false) {}
   ~Model() override { world_.scheduler().end_all(); }
   Model(const Model&) = delete;
   Model& operator=(const Model&) = delete;

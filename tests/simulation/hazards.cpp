@@ -52,8 +52,7 @@ struct Stage {
   /// Until every xl and every script has ended.
   void settle() {
     run(seconds(1));
-    while (world.scheduler().any_alive(
-        [](const Actor& actor) { return !actor.name().starts_with("keep"); }))
+    while (world.scheduler().any_alive([](const Actor& actor) { return !is_in_background(actor); }))
       run(seconds(1));
     run(seconds(15));
   }
@@ -74,6 +73,12 @@ struct Stage {
     cluster.open_by_hand(0, node, 0, to_write, duration);
   }
   void restore() { cluster.drbd().restore(0, 1); }
+  /// The two nodes differ in allow-two-primaries when they meet again.
+  void part_by_settings(int resource) {
+    isolate(1);
+    cluster.drbd().set_two_primaries(resource, 0, 1, true);
+    restore();
+  }
 
   std::string runs_on() {
     std::string nodes;
@@ -240,6 +245,7 @@ TEST_CASE("both links go before GO: the source's guest goes on, and the nodes fi
   CHECK(stage.runs_on() == "node0");
   stage.restore();
   stage.run(seconds(60));
+  CHECK(stage.cluster.parted.empty());
   CHECK(stage.connected());
   CHECK(stage.roles() == "Primary/Secondary");
   CHECK(stage.two_primaries() == "no/no");
@@ -255,6 +261,7 @@ TEST_CASE("the link goes after GO: the target's guest runs, and the nodes find e
   CHECK(stage.runs_on() == "node1");
   stage.restore();
   stage.run(seconds(60));
+  CHECK(stage.cluster.parted.empty());
   CHECK(stage.connected());
   CHECK(stage.roles() == "Secondary/Primary");
   CHECK(stage.two_primaries() == "no/no");
@@ -462,26 +469,99 @@ TEST_CASE("a start right after the peer died is refused, and the role is not kep
   CHECK(stage.roles() == "Secondary/Secondary");
 }
 
-TEST_CASE("the target loses power in the window: the guest runs on at its source") {
+TEST_CASE(
+    "the target loses power in the window: the guest runs on, and the nodes find each other") {
   Stage stage(shape_of(GENERATE(8, 9)));
+  const Time delay = milliseconds(GENERATE(20, 25, 30, 35, 40, 50));  // `add` takes 45
+  const Time off = seconds(GENERATE(2, 20));
   stage.toolstack.migrate(stage.web, 0, 1);
-  stage.at_stage(3, [&] { stage.cluster.crash(1); });
-  stage.run(seconds(20));
+  stage.at_stage(2, [&] { stage.world.scheduler().after(delay, [&] { stage.cluster.crash(1); }); });
+  stage.run(off);
   stage.cluster.boot(1);
   stage.settle();
+  stage.run(seconds(30));
   CHECK(stage.runs_on() == "node0");
   CHECK(stage.roles() == "Primary/Secondary");
+  CHECK(stage.two_primaries() == "no/no");
+  CHECK(stage.connected());
+  stage.check_at_rest();
 }
 
-TEST_CASE("the source loses power before GO: no role is left behind") {
+TEST_CASE(
+    "the source loses power before GO: no role is left behind, and the nodes find each other") {
   Stage stage(shape_of(GENERATE(8, 9)));
   stage.toolstack.migrate(stage.web, 0, 1);
   stage.at_stage(3, [&] { stage.cluster.crash(0); });
   stage.run(seconds(20));
   stage.cluster.boot(0);
   stage.settle();
+  stage.run(seconds(30));
   CHECK(stage.runs_on() == "nowhere");
   CHECK(stage.roles() == "Secondary/Secondary");
+  CHECK(stage.two_primaries() == "no/no");
+  CHECK(stage.connected());
+  stage.check_at_rest();
+}
+
+TEST_CASE("nodes that differ in a setting and in their data: a person decides about the data") {
+  DrbdShape shape = shape_of(GENERATE(8, 9));
+  shape.resources = 2;
+  Stage stage(shape);
+  stage.isolate(1);
+  stage.cluster.drbd().set_two_primaries(0, 0, 1, true);
+  REQUIRE(stage.cluster.drbd().try_promote(0, 1, 0)->ok());
+  stage.cluster.drbd().wrote(0, 1);
+  REQUIRE(stage.cluster.drbd().demote(0, 1, 0).ok());
+  stage.restore();
+  stage.run(seconds(60));
+  stage.part_by_settings(1);
+  stage.run(seconds(60));
+  CHECK(stage.connected(1));
+  for (const int node : {0, 1}) {
+    CHECK(stage.cluster.drbd().link(0, node, 1 - node) == Link::StandAlone);
+    const std::string& log = stage.cluster.drbd().kernel_log(node);
+    CHECK(log.find("allow-two-primaries") != std::string::npos);
+    CHECK(log.find("allow-two-primaries") < log.find("Split-Brain"));
+  }
+  CHECK(stage.runs_on() == "node0");
+}
+
+TEST_CASE("what a person has disconnected stays so") {
+  DrbdShape shape = shape_of(GENERATE(8, 9));
+  shape.resources = 2;
+  Stage stage(shape);
+  stage.part_by_settings(0);
+  stage.run(seconds(20));
+  REQUIRE(stage.connected());
+  stage.cluster.drbd().disconnect(0, 1);
+  stage.part_by_settings(1);
+  stage.run(seconds(60));
+  CHECK(stage.connected(1));
+  CHECK(stage.cluster.drbd().link(0, 1, 0) == Link::StandAlone);
+}
+
+TEST_CASE(
+    "parted nodes wait for a drbdadm that can read the configuration, and for their healers") {
+  Stage stage(shape_of(GENERATE(8, 9)));
+  stage.toolstack.migrate(stage.web, 0, 1);
+  stage.at_stage(3, [&] { stage.cluster.crash(1); });
+  stage.run(seconds(20));
+  stage.world.faults.broken_drbdadm = GENERATE(false, true);
+  for (int i = 0; i < 20; ++i)
+    stage.world.scheduler().after(seconds(i), [&] {
+      stage.world.scheduler().kill_one(0, "heal");
+      stage.world.scheduler().kill_one(1, "heal");
+    });
+  stage.cluster.boot(1);
+  stage.run(seconds(120));
+  if (stage.world.faults.broken_drbdadm)
+    CHECK_FALSE(stage.connected());
+  stage.world.faults.broken_drbdadm = false;
+  for (const int node : {0, 1})
+    stage.cluster.lost_healer(node);
+  stage.run(seconds(100));
+  CHECK(stage.connected());
+  CHECK(stage.two_primaries() == "no/no");
 }
 
 TEST_CASE("the source loses power after GO: the guest runs, and the nodes find each other") {

@@ -4,6 +4,7 @@
 #include <cerrno>
 
 #include "hotplug/add.h"
+#include "hotplug/heal.h"
 #include "hotplug/keeper.h"
 #include "hotplug/remove.h"
 
@@ -12,6 +13,8 @@ namespace block_drbd::simulation {
 namespace {
 
 using drbd::Answer;
+
+constexpr const char* healer = "heal";
 
 /// What all seams of one process share.
 struct Process {
@@ -31,7 +34,10 @@ struct Process {
                                                        : milliseconds(1 + 3 * choices.below(12));
     if (world().faults.kills && choices.one_in(1500)) {
       world().tell(node, who.c_str(), "is killed");
-      here().lost_a_helper = true;
+      if (who == healer)
+        cluster.lost_healer(node);
+      else
+        here().lost_a_helper = true;
       scheduler().kill(*scheduler().current());
     }
     scheduler().sleep(cost);
@@ -206,6 +212,25 @@ class ModelDrbd : public drbd::Drbd {
     return model().configured_two_primaries(model().index_of(resource));
   }
 
+  Result<Answer> connect(const drbd::Resource& resource, std::optional<int> node_id,
+                         Duration limit) override {
+    const int index = model().index_of(resource.name);
+    const int node = process_.node;
+    const int peer = node_id.value_or(1 - node);
+    if (model().shape().generation != 9 && process_.world().faults.broken_drbdadm)
+      return failure("drbdadm cannot read another resource's file");
+    Cluster* const cluster = &process_.cluster;
+    return command("connect", index, limit, [cluster, index, node, peer] {
+      DrbdModel& drbd = cluster->drbd();
+      if (drbd.link(index, node, peer) == Link::StandAlone &&
+          !drbd.is_parted_by_settings(index, node, peer))
+        cluster->world().violation("what a person has to decide was decided",
+                                   DrbdModel::name_of(index) + " on node" + std::to_string(node) +
+                                       " is connected again to node" + std::to_string(peer));
+      return std::optional(drbd.connect(index, node, peer));
+    });
+  }
+
   Result<std::unique_ptr<drbd::Watch>> watch(const std::string& resource) override {
     process_.step(milliseconds(3));
     return std::make_unique<ModelWatch>(process_, model().index_of(resource));
@@ -373,6 +398,7 @@ class ModelRecords : public record::Records {
   Result<std::unique_ptr<record::Lock>> try_lock_keeper(const std::string& resource) override {
     return take(resource + ".keeper");
   }
+  Result<std::unique_ptr<record::Lock>> try_lock_healer() override { return take("healer"); }
   Result<std::unique_ptr<record::Lock>> try_lock(const std::string& resource) override {
     return take(resource + ".lock");
   }
@@ -412,6 +438,33 @@ class ModelRecords : public record::Records {
   }
 
   Process& process_;
+};
+
+class ModelKernelLog : public drbd::KernelLog {
+ public:
+  explicit ModelKernelLog(Process& process) : process_(process) {}
+
+  Result<std::string> read() override {
+    process_.step(milliseconds(2));
+    const std::string& log = process_.cluster.drbd().kernel_log(process_.node);
+    read_ = std::max(read_, log.size());
+    return log;
+  }
+  void wait(Duration limit) override {
+    struct Waiting {
+      Actor*& healer;
+      ~Waiting() { healer = nullptr; }
+    };
+    if (process_.cluster.drbd().kernel_log(process_.node).size() <= read_) {
+      const Waiting waiting{process_.here().healer = process_.scheduler().current()};
+      process_.scheduler().park(micros(limit));
+    }
+    process_.step(milliseconds(1));
+  }
+
+ private:
+  Process& process_;
+  std::size_t read_ = 0;
 };
 
 class ModelReport : public Report {
@@ -517,6 +570,24 @@ void start_keeper(Cluster& cluster, int node, const std::string& resource) {
     const auto kept = hotplug::keep(seams.host, resource);
     if (!kept)
       cluster.world().tell(node, seams.process.who.c_str(), "ends: ", kept.error().message);
+  });
+}
+
+bool is_in_background(const Actor& actor) {
+  return actor.name().starts_with("keep") || actor.name() == healer;
+}
+
+void start_healer(Cluster& cluster, int node) {
+  cluster.world().scheduler().start(node, healer, [&cluster, node] {
+    Seams seams{.process = {.cluster = cluster, .node = node, .who = healer},
+                .below_migrate_receive = false};
+    ModelKernelLog kernel_log(seams.process);
+    hotplug::Ward ward{.drbd = seams.drbd,
+                       .kernel_log = kernel_log,
+                       .records = seams.records,
+                       .clock = seams.clock,
+                       .report = seams.report};
+    static_cast<void>(hotplug::heal(ward));
   });
 }
 

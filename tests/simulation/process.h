@@ -31,4 +31,10 @@ Script start_script(Cluster& cluster, int node, Verb verb, const xenstore::Backe
 /// `block-drbd keep`, detached.
 void start_keeper(Cluster& cluster, int node, const std::string& resource);
 
+/// A keeper or a healer: they may last.
+bool is_in_background(const Actor& actor);
+
+/// `block-drbd heal`, the node's service.
+void start_healer(Cluster& cluster, int node);
+
 }  // namespace block_drbd::simulation

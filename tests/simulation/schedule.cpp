@@ -98,6 +98,7 @@ class Story {
     world_.faults.late_close = choices_.one_in(8);
     world_.faults.skipped_removes = choices_.one_in(12);
     world_.faults.broken_drbdadm = choices_.one_in(16);
+    world_.faults.half_heard = choices_.one_in(3);
   }
 
   void draw_guests() {
@@ -390,7 +391,7 @@ class Story {
 
   bool is_busy() {
     return world_.scheduler().any_alive(
-        [](const Actor& actor) { return !actor.name().starts_with("keep"); });
+        [](const Actor& actor) { return !is_in_background(actor); });
   }
 
   void wait_for_actors(Time most) {

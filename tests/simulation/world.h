@@ -21,6 +21,7 @@ struct Faults {
   bool late_close = false;    ///< blkback keeps a device open for long
   bool skipped_removes = false;
   bool broken_drbdadm = false;
+  bool half_heard = false;  ///< only one of two nodes sees that their settings differ
 };
 
 struct Violation {

@@ -40,6 +40,9 @@ TEST_CASE("what this program calls itself", "[command line]") {
   CHECK(refused({"keep", "--force"}, "--force"));
   CHECK(refused({"keep", "-f"}, "-f"));
   CHECK(refused({"keep", "Wheezy", "Jessie"}, "one resource"));
+  CHECK(is({"heal"}, Verb::Heal));
+  CHECK(refused({"heal", "Wheezy"}, "'heal' stands alone"));
+  CHECK(refused({"heal", "--json"}, "--json is an option of test"));
 }
 
 TEST_CASE("what an administrator types", "[command line]") {

@@ -30,6 +30,7 @@ struct State {
     facts.drbd.generation = drbd::Generation::V8;
     facts.drbd.version = "8.4.11";
     facts.configured = {"Wheezy"};
+    facts.records.healer = 401;
     add_resource("Wheezy", 1);
   }
 
@@ -273,6 +274,12 @@ const std::vector<std::pair<std::string, Make>> states = {
      [](State& state) {
        state.parted("3,812,99,-;drbd Wheezy: incompatible allow-two-primaries settings\n");
      }},
+    {"settings-differ-without-healer",
+     [](State& state) {
+       state.parted("3,812,99,-;drbd Wheezy: incompatible allow-two-primaries settings\n");
+       state.facts.records.healer.reset();
+     }},
+    {"no-healer", [](State& state) { state.facts.records.healer.reset(); }},
     {"unrelated-data",
      [](State& state) { state.parted("1,812,99,-;block drbd1: Unrelated data, aborting!\n"); }},
     {"disk-gone",

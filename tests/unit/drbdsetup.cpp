@@ -586,3 +586,35 @@ TEST_CASE("why a resource is not up is told with what to run", "[drbdsetup]") {
     CHECK(says(node.drbd->why_not_up("r0", 5s), "no answer within 5000 ms"));
   }
 }
+
+TEST_CASE("a connection that was given up is begun again", "[drbdsetup]") {
+  SECTION("8.4: by drbdadm, which knows the addresses and settings") {
+    Node node = Node::v84();
+    node.answer(0, "", "");
+    node.answer(10, "",
+                "r0: Failure: (102) Local address(port) already in use.\n"
+                "Command 'drbdsetup-84 connect r0 ...' terminated with exit code 10\n");
+    CHECK(node.drbd->connect(resource("r0"), std::nullopt, 4s)->ok());
+    CHECK(node.processes.last_limit == 4s);
+    const auto refused = node.drbd->connect(resource("r0"), std::nullopt, 4s);
+    REQUIRE(refused);
+    CHECK(refused->code == 102);
+    CHECK(node.processes.commands == Commands{"drbdadm connect r0", "drbdadm connect r0"});
+  }
+  SECTION("9: by the peer's number") {
+    Node node = Node::v9();
+    node.answer(0, "", "");
+    CHECK(node.drbd->connect(resource("r0"), 2, 4s)->ok());
+    CHECK(node.processes.commands == Commands{"drbdsetup connect r0 2"});
+    CHECK_FALSE(node.drbd->connect(resource("r0"), std::nullopt, 4s));
+  }
+  SECTION("without DRBD nothing is run, which would load it") {
+    Node node;
+    CHECK_FALSE(node.drbd->connect(resource("r0"), std::nullopt, 4s));
+  }
+  SECTION("no answer") {
+    Node node = Node::v84();
+    node.fails("stopped", ETIMEDOUT);
+    CHECK_FALSE(node.drbd->connect(resource("r0"), std::nullopt, 4s));
+  }
+}

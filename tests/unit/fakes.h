@@ -201,6 +201,14 @@ class FakeDrbd : public drbd::Drbd {
     return configured;
   }
 
+  Result<drbd::Answer> connect(const drbd::Resource& /*resource*/, std::optional<int> node_id,
+                               Duration /*limit*/) override {
+    calls.push_back("connect" + (node_id ? ' ' + std::to_string(*node_id) : ""));
+    if (at_connect)
+      at_connect();
+    return connect_answer;
+  }
+
   /// Nothing is reported early: what waits for an event gets it late.
   Result<std::unique_ptr<drbd::Watch>> watch(const std::string& /*resource*/) override {
     struct Late : drbd::Watch {
@@ -265,6 +273,8 @@ class FakeDrbd : public drbd::Drbd {
   std::function<void()> before_status;
   std::function<void()> before_dump;
   std::function<void()> during_promotion;
+  Result<drbd::Answer> connect_answer = drbd::Answer{};
+  std::function<void()> at_connect;
   std::vector<std::string> calls;
 
  private:
@@ -358,6 +368,11 @@ class FakeRecords : public record::Records {
       return nullptr;
     return std::make_unique<FakeLock>(keeper_locked);
   }
+  Result<std::unique_ptr<record::Lock>> try_lock_healer() override {
+    if (healer_locked)
+      return nullptr;
+    return std::make_unique<FakeLock>(healer_locked);
+  }
   Result<std::unique_ptr<record::Lock>> try_lock(const std::string& /*resource*/) override {
     if (resource_locked)
       return nullptr;
@@ -374,6 +389,7 @@ class FakeRecords : public record::Records {
   std::map<std::string, record::Held> holds;
   std::map<std::string, record::Outage> outages;
   bool keeper_locked = false;
+  bool healer_locked = false;
   bool resource_locked = false;
   bool xen_locked = false;
   bool full = false;

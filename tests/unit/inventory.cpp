@@ -36,7 +36,7 @@ Claim some_claim() {
 
 }  // namespace
 
-TEST_CASE("claims, windows, locks and keepers are found", "[record][inventory]") {
+TEST_CASE("claims, windows, locks, keepers and the healer are found", "[record][inventory]") {
   const Directory directory;
   const auto records = open_records(directory.path, directory.path / "xen");
   REQUIRE(records);
@@ -47,6 +47,10 @@ TEST_CASE("claims, windows, locks and keepers are found", "[record][inventory]")
   const auto keeper = (*records)->try_lock_keeper("Jessie");
   REQUIRE((lock && *lock));
   REQUIRE((keeper && *keeper));
+  CHECK_FALSE(take_inventory(directory.path, "/proc/locks")->healer);
+  const auto healer = (*records)->try_lock_healer();
+  REQUIRE((healer && *healer));
+  CHECK(*(*records)->try_lock_healer() == nullptr);
   static_cast<void>((*records)->try_lock("Jessie"));  // and let go: the file stays
   std::ofstream(directory.path / "vbd-8-51712@Wheezy.claim") << "half a J";
 
@@ -58,6 +62,7 @@ TEST_CASE("claims, windows, locks and keepers are found", "[record][inventory]")
   CHECK(found->window_of("Jessie") == nullptr);
   CHECK(found->locks == std::map<std::string, pid_t>{{"Wheezy", ::getpid()}});
   CHECK(found->keepers == std::map<std::string, pid_t>{{"Jessie", ::getpid()}});
+  CHECK(found->healer == ::getpid());
   REQUIRE(found->unreadable.size() == 1);
   CHECK(found->unreadable.begin()->first.ends_with("/vbd-8-51712@Wheezy.claim"));
   CHECK_FALSE(found->can_be_read_of("Wheezy"));
