@@ -321,6 +321,11 @@ void Node::keeps_no_window(const std::string& resource) {
   REQUIRE(found == "");
 }
 
+void Node::has_healer() {
+  starts("exec block-drbd heal");
+  REQUIRE(eventually([&] { return tries("! flock -n /run/block-drbd/healer true").status == 0; }));
+}
+
 void Node::after_next_add(const std::string& command) {
   types("/lab/after-add " + quoted(command));
 }
@@ -417,6 +422,16 @@ void Lab::records_are_whole(const std::string& guest, int disk) {
   REQUIRE(std::sscanf(chain.c_str(), "record chain %ld..%ld ok", &first, &last) == 2);
   // The one it was writing when it ended need not have been reported.
   REQUIRE((last == reported || last == reported + 1));
+}
+
+void Lab::records_reach(long reported, int disk) {
+  const std::string chain = node1.chain_on_disk(disk);
+  INFO("reported: " << reported << "; on node1's disk: " << chain);
+  REQUIRE(node2.chain_on_disk(disk) == chain);
+  long first = 0;
+  long last = 0;
+  REQUIRE(std::sscanf(chain.c_str(), "record chain %ld..%ld ok", &first, &last) == 2);
+  REQUIRE(last >= reported);
 }
 
 void Lab::print_everything() {

@@ -123,6 +123,10 @@ class Node {
   /// The same for the node where a guest runs: its migration is over.
   void keeps_no_window(const std::string& resource);
 
+  /// `block-drbd heal` runs from here on, as its service does on a node with systemd. Not after
+  /// a loss of power.
+  void has_healer();
+
   // -- what happens to it --
   /// When the block script has attached a disk the next time, the command line runs before the
   /// toolstack hears of it.
@@ -173,6 +177,9 @@ class Lab {
 
   /// The guest is gone from both nodes: what it reported as written is on both disks, in one chain.
   void records_are_whole(const std::string& guest, int disk);
+
+  /// The same where a console may be lost: what had been reported by then is there.
+  void records_reach(long reported, int disk);
 
  private:
   void print_everything();

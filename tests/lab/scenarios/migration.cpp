@@ -26,6 +26,13 @@ void source_goes_on(Lab& lab) {
   lab.node1.keeps_no_window("Wheezy");
 }
 
+void must_have_healed(Lab& lab, Node& booted) {
+  REQUIRE_THAT(lab.node1.log() + lab.node2.log(), ContainsSubstring("connecting again"));
+  for (Node* node : {&lab.node1, &lab.node2})
+    REQUIRE(node->two_primaries("Wheezy") == "no");
+  booted.types("block-drbd test Wheezy");
+}
+
 }  // namespace
 
 TEST_CASE_METHOD(
@@ -248,7 +255,9 @@ TEST_CASE_METHOD(Lab, "the final report of a migration is lost - the guest runs 
 }
 
 TEST_CASE_METHOD(
-    Lab, "the target loses power before the guest's arrival - it connects again when told") {
+    Lab,
+    "the target, or the source, loses power in the hand-over - the nodes find together again") {
+  node1.has_healer();
   node1.types("xl create /etc/xen/wheezy.cfg");
   node1.guest_writes("wheezy");
   node2.after_next_add("sleep 600");
@@ -266,19 +275,31 @@ TEST_CASE_METHOD(
   // It comes back with the configured `no`, the source has `yes`. Who sees it first gives up for
   // good; the other may do so, too, or go on trying.
   node2.boots();
-  REQUIRE(eventually([&] {
-    return node1.connection("Wheezy") == "StandAlone" || node2.connection("Wheezy") == "StandAlone";
-  }));
-  node1.guest_writes("wheezy");
-  // First where the `yes` is.
-  node1.types("drbdadm adjust Wheezy");
-  node2.types("drbdadm adjust Wheezy");
+  node2.has_healer();
   node2.waits_until_up_to_date("Wheezy");
+  must_have_healed(*this, node2);
   source_goes_on(*this);
   // What was on its way to the lost node pins the guest's memory, and with it the disk, until TCP
   // gives up minutes later.
   node1.types("ss -K state fin-wait-1");
-  ends(*this, node1, "wheezy", "Wheezy", disk_of_wheezy);
+
+  // The other way round: the guest is lost with its source, before that has let it go.
+  node2.after_next_add("until test -e /run/lost; do sleep 0.5; done");
+  node1.starts_migration("wheezy", node2);
+  REQUIRE(eventually([&] { return node2.tries("test -e /run/after-add").status == 0; }));
+  const long written = node1.last_record("wheezy");
+  node1.loses_power();
+  node2.types("ss -K '( sport = :4444 )'; touch /run/lost");
+  node2.tries("xl destroy wheezy--incoming");
+  node2.becomes("Wheezy", "Secondary");
+  REQUIRE(node2.two_primaries("Wheezy") == "yes");
+  node1.boots();
+  node1.has_healer();
+  node1.waits_until_up_to_date("Wheezy");
+  must_have_healed(*this, node1);
+  for (Node* node : {&node1, &node2})
+    node->left_nothing("Wheezy");
+  records_reach(written, disk_of_wheezy);
 }
 
 }  // namespace block_drbd::lab
