@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "file.h"
+#include "json_error.h"
 #include "spec/disk_spec.h"
 
 namespace block_drbd::config {
@@ -84,10 +85,8 @@ Result<Config> config_from_json(std::string_view text) {
   Json json;
   try {
     json = Json::parse(text, nullptr, true, true);
-  } catch (const Json::parse_error& error) {
-    const std::string_view what =
-        error.what();  // "[json.exception.parse_error.101] parse error at line 2, ..."
-    return failure(printable(what.substr(what.find("] ") + 2)));
+  } catch (const Json::exception& error) {
+    return failure(in_words(error));
   }
   if (!json.is_object())
     return failure("it must be one JSON object");

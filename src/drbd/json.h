@@ -67,6 +67,8 @@ inline Result<Json> read_list(std::string_view command, std::string_view text) {
     const std::size_t read = error.byte;
     return read < text.size() ? not_understood(command, text.substr(read > 0 ? read - 1 : 0))
                               : broke_off(command);
+  } catch (const Json::out_of_range&) {  // a number that is too large
+    return not_understood(command, text);
   }
   if (!list.is_array() || !is_list(list))
     return not_understood(command, text);

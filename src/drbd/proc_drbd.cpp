@@ -8,6 +8,9 @@
 //
 //    [=>..................] sync'ed: 10.3% (3776/4204)K
 //    finish: 0:01:30 speed: 10,240 (10,240) K/sec
+#include <cstdint>
+#include <utility>
+
 #include "drbd/readers.h"
 #include "drbd/text.h"
 
@@ -26,15 +29,17 @@ std::optional<int> take_minor(std::string_view& line) {
 
 /// "0:01:30" in seconds.
 std::optional<int> seconds_of(std::string_view time) {
-  int seconds = 0;
+  std::int64_t seconds = 0;
   for (;;) {
     const auto end = time.find(':');
     const auto part = number_from(time.substr(0, end));
-    if (!part)
+    if (!part || *part < 0)
       return std::nullopt;
     seconds = seconds * 60 + *part;
+    if (!std::in_range<int>(seconds))
+      return std::nullopt;
     if (end == std::string_view::npos)
-      return seconds;
+      return static_cast<int>(seconds);
     time.remove_prefix(end + 1);
   }
 }

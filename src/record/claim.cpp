@@ -53,8 +53,8 @@ Result<Claim> claim_from_json(std::string_view text) {
       return failure("its phase is unknown");
     return Claim{.backend = *backend,
                  .resource = json.at("resource").get<std::string>(),
-                 .volume = json.at("volume").get<int>(),
-                 .minor = json.at("minor").get<int>(),
+                 .volume = number_of(json, "volume"),
+                 .minor = number_of(json, "minor"),
                  .phase = *phase,
                  .leave_role = json.at("leave-role").get<bool>(),
                  .unanswered = json.at("unanswered").get<bool>(),

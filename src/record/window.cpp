@@ -27,13 +27,13 @@ Result<Window> window_from_json(std::string_view text) {
     const auto backend = xenstore::BackendPath::parse(json.at("backend").get<std::string>());
     if (!backend)
       return failure(backend.error());
-    const auto& peer = json.at("peer");
-    return Window{.resource = json.at("resource").get<std::string>(),
-                  .peer = peer.is_null() ? std::nullopt : std::optional(peer.get<int>()),
-                  .backend = *backend,
-                  .found_open = json.at("found-open").get<bool>(),
-                  .unanswered = json.at("unanswered").get<bool>(),
-                  .arrived = json.at("arrived").get<bool>()};
+    return Window{
+        .resource = json.at("resource").get<std::string>(),
+        .peer = json.at("peer").is_null() ? std::nullopt : std::optional(number_of(json, "peer")),
+        .backend = *backend,
+        .found_open = json.at("found-open").get<bool>(),
+        .unanswered = json.at("unanswered").get<bool>(),
+        .arrived = json.at("arrived").get<bool>()};
   });
 }
 

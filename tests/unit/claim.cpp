@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "catch.h"
+#include "spec/disk_spec.h"
 
 using namespace block_drbd;
 using namespace block_drbd::record;
@@ -102,6 +103,13 @@ TEST_CASE("a claim of which a part is missing or of another kind is none", "[rec
     CHECK_FALSE(with(key.c_str(), Json::array()));
     if (!value.is_string())
       CHECK_FALSE(with(key.c_str(), "1"));
+    // The JSON library would make some int of each.
+    if (value.is_number()) {
+      CHECK_FALSE(with(key.c_str(), true));
+      CHECK_FALSE(with(key.c_str(), 1.5));
+      CHECK_FALSE(with(key.c_str(), 1e300));
+      CHECK_FALSE(with(key.c_str(), (1LL << 32) + 1));
+    }
   }
   CHECK_FALSE(with("backend", "vbd/5/51712"));
   CHECK_FALSE(with("phase", "attaching"));
@@ -118,4 +126,13 @@ TEST_CASE("what is no JSON is no claim", "[record]") {
   // A disk that was full, or a power cut: any beginning of it.
   for (std::size_t size = 0; size + 2 < whole.size(); ++size)
     CHECK_FALSE(claim_from_json(whole.substr(0, size)));
+}
+
+TEST_CASE("what is wrong with a claim is told in one plain line", "[record]") {
+  for (const char* text : {"\x1b[31m", "\x7f", "\x9b", "{\n", "{\"version\": \"\x1b\"}"}) {
+    const auto read = claim_from_json(text);
+    REQUIRE_FALSE(read);
+    INFO(read.error().message);
+    CHECK(printable(read.error().message) == read.error().message);
+  }
 }

@@ -59,6 +59,7 @@ TEST_CASE("a mistake is told with its place", "[config]") {
                     R"("resources", "Wheezy": "resources" is unknown)"));
   CHECK(is_mistaken(R"({"resources": {"../Wheezy": {}}})", "no name"));
   CHECK(is_mistaken(std::string(100'000, '['), "parse error"));
+  CHECK(is_mistaken(R"({"window": 1e999})", "number overflow"));
 }
 
 TEST_CASE("a configuration that cannot be read is no default", "[config]") {

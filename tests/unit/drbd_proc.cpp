@@ -69,6 +69,8 @@ TEST_CASE("how long a resync takes", "[drbd][proc]") {
                         "\tfinish: 1:01:12 speed: 6,912 (6,912) K/sec\n"
                         " 4: cs:SyncTarget ro:Secondary/Primary ds:Inconsistent/UpToDate C r-----\n"
                         "\tfinish: soon speed: 0 (0) K/sec\n") == std::map<int, int>{{3, 3672}});
+  for (const char* time : {"999999999:00:00", "-1:00:00", "0:1:-2147483648", "1:1:1:1:1:1:1:1:1"})
+    CHECK(read_resync_times(" 0: cs:SyncTarget\n\tfinish: " + std::string(time) + '\n').empty());
 }
 
 TEST_CASE("the version of the module", "[drbd][proc]") {

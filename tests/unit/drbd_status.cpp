@@ -275,6 +275,9 @@ TEST_CASE("the errors of the status readers", "[drbd][status]") {
         "`drbdsetup status --json` printed what this program does not understand: 'status: oh no'");
   CHECK(message(read_status_json("{}")) ==
         "`drbdsetup status --json` printed what this program does not understand: '{}'");
+  CHECK(message(read_status_json("[{\"minor\": 1e999}]")) ==
+        "`drbdsetup status --json` printed what this program does not understand: "
+        "'[{\"minor\": 1e999}]'");
   CHECK(message(read_status_text("\nUSAGE: drbdsetup command\n")) ==
         "`drbdsetup status` printed what this program does not understand: "
         "'USAGE: drbdsetup command'");
