@@ -100,8 +100,9 @@ std::string pattern_of(std::string text, const std::string& resource) {
     text.replace(at, resource.size(), 1, '\0');
   const auto is_digit = [](char each) { return each >= '0' && each <= '9'; };
   std::ranges::replace_if(text, is_digit, '#');
-  text.erase(std::ranges::unique(text, [](char a, char b) { return a == '#' && b == '#'; }).begin(),
-             text.end());
+  text.erase(
+      std::unique(text.begin(), text.end(), [](char a, char b) { return a == '#' && b == '#'; }),
+      text.end());
   return text;
 }
 
