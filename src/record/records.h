@@ -61,8 +61,8 @@ class Records {
   virtual Result<std::unique_ptr<Lock>> try_lock_xen_block() = 0;
 };
 
-/// `directory` is /run/block-drbd, made when it is missing; `xen_locks` is /run/xen-hotplug. Only
-/// their owner, this process' user, may be able to write there: anything else is refused.
+/// `directory` is /run/block-drbd, made when it is missing. Only its owner, this process' user, may
+/// be able to write there: anything else is refused. `xen_locks` is /run/xen-hotplug.
 Result<std::unique_ptr<Records>> open_records(const std::string& directory,
                                               const std::string& xen_locks);
 
