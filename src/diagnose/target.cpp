@@ -129,6 +129,9 @@ Result<std::vector<Target>> targets_in_configuration(process::Processes& process
     std::string said = output->err.empty() ? output->out : output->err;
     while (said.ends_with('\n'))
       said.pop_back();
+    // It quotes what may be in the file.
+    std::ranges::replace_if(
+        said, [](unsigned char c) { return c != '\n' && (c < 0x20 || c >= 0x7f); }, '?');
     return failure("xl cannot read " + printable(path) + ":\n" + said);
   }
   const std::string guest(drbd::text_of(drbd::member(json, "c_info"), "name"));

@@ -112,6 +112,10 @@ TEST_CASE("a configuration that xl cannot read", "[diagnose][target]") {
   const auto refused = targets_in_configuration(xl, some_file);
   REQUIRE_FALSE(refused);
   CHECK(refused.error().message.find("config parsing error near `disk'") != std::string::npos);
+  xl.answer.err = "web.cfg:1: near `\x1b[2J'\nweb.cfg:3: no\n";
+  CHECK(targets_in_configuration(xl, some_file)
+            .error()
+            .message.ends_with("web.cfg:1: near `?[2J'\nweb.cfg:3: no"));
   for (const char* garbage : {"", "{", "7", R"({"disks": 7})", R"({"disks": [7]})",
                               R"({"disks": [{"script": "block-drbd", "pdev_path": "--force"}]})"}) {
     xl.answer = {.exit_code = 0, .out = garbage, .err = ""};
