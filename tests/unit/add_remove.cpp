@@ -3,6 +3,7 @@
 #include "fakes.h"
 #include "hotplug/add.h"
 #include "hotplug/remove.h"
+#include "says.h"
 
 using namespace block_drbd;
 using namespace block_drbd::test;

@@ -1,18 +1,11 @@
 #include "fakes.h"
 
-#include "catch.h"
-
 namespace block_drbd::test {
 
 using drbd::Connection;
 using drbd::Disk;
 using drbd::Replication;
 using drbd::Role;
-
-bool says(const Result<void>& result, const std::string& words) {
-  INFO((result ? "succeeded" : result.error().message));
-  return !result && result.error().message.find(words) != std::string::npos;
-}
 
 FakeNode::FakeNode(int generation) {
   drbd.by_resource = generation == 9;

@@ -11,9 +11,6 @@
 
 namespace block_drbd::test {
 
-/// What went wrong, in words that hold these.
-bool says(const Result<void>& result, const std::string& words);
-
 /// Time stands still but in waits. `at` lets something happen in the middle of one.
 class FakeClock : public Clock {
  public:
@@ -50,6 +47,7 @@ class FakeClock : public Clock {
 class FakeStore : public xenstore::Store {
  public:
   Result<std::optional<std::string>> read(const std::string& path) override {
+    asked_for.insert(path);
     if (forbidden.contains(path))
       return failure("xenstore: cannot read " + path, EACCES);
     const auto found = values.find(path);
@@ -90,6 +88,7 @@ class FakeStore : public xenstore::Store {
   }
 
   std::map<std::string, std::string> values;
+  std::set<std::string> asked_for;  ///< what was read
   std::set<std::string> forbidden;
   std::set<xenstore::DomId> domains{0};
   std::function<void()> before_transaction;

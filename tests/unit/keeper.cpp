@@ -6,6 +6,7 @@
 #include "hotplug/add.h"
 #include "hotplug/gone.h"
 #include "hotplug/remove.h"
+#include "says.h"
 
 using namespace block_drbd;
 using namespace block_drbd::test;
