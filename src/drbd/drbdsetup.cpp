@@ -114,7 +114,8 @@ class Drbdsetup final : public Drbd {
       return failure(shown.error());
     if (shown->size() != 1 || shown->front().resource != resource)
       return failure("DRBD tells no settings of resource " + resource + ": it is not up", ENOENT);
-    return std::move(shown->front());
+    Settings in_force = std::move(shown->front());
+    return in_force;
   }
 
   Result<Answer> promote(const Resource& resource, const Volume& volume, Duration limit) override {
