@@ -41,6 +41,7 @@ class RealXenstored {
   /// Owned by a domain, and closed to all others but dom0.
   void give_to(unsigned domid, const std::string& path);
 
+  pid_t pid() const { return process_.pid(); }
   /// Kills it.
   void stop();
 

@@ -1,0 +1,168 @@
+#include "measure.h"
+
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <map>
+#include <set>
+
+namespace block_drbd::bench {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+const char* const said = "/run/said";
+
+std::vector<char*> pointers_to(const std::vector<std::string>& words) {
+  std::vector<char*> pointers;
+  pointers.reserve(words.size() + 1);
+  for (const std::string& word : words)
+    pointers.push_back(const_cast<char*>(word.c_str()));
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+pid_t start(const Command& command) {
+  posix_spawn_file_actions_t actions;
+  ::posix_spawn_file_actions_init(&actions);
+  ::posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  for (const int descriptor : {STDOUT_FILENO, STDERR_FILENO})
+    ::posix_spawn_file_actions_addopen(&actions, descriptor, said, O_WRONLY | O_CREAT | O_APPEND,
+                                       0600);
+  pid_t process = -1;
+  if (::posix_spawn(&process, command.argv.front().c_str(), &actions, nullptr,
+                    pointers_to(command.argv).data(), pointers_to(command.environment).data()) != 0)
+    give_up("cannot start " + command.argv.front());
+  ::posix_spawn_file_actions_destroy(&actions);
+  return process;
+}
+
+void demand_success(int status, const Command& command) {
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+    return;
+  std::cerr << std::ifstream(said).rdbuf();
+  give_up(command.argv.front() + " failed");
+}
+
+double milliseconds(const timeval& time) {
+  return static_cast<double>(time.tv_sec) * 1e3 + static_cast<double>(time.tv_usec) / 1e3;
+}
+
+/// The figure of a line in /proc/PID/status.
+long status_of(pid_t process, const std::string& key) {
+  std::ifstream status("/proc/self/../" + std::to_string(process) + "/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with(key))
+      return std::strtol(line.c_str() + key.size(), nullptr, 10);
+  return 0;
+}
+
+bool is_drbd(pid_t process) {
+  std::error_code ignored;
+  return std::filesystem::read_symlink("/proc/self/../" + std::to_string(process) + "/exe", ignored)
+      .filename()
+      .string()
+      .starts_with("drbd");
+}
+
+}  // namespace
+
+std::vector<Cost> measure_together(const std::vector<Command>& commands) {
+  std::filesystem::remove(said);
+  std::map<pid_t, std::pair<std::size_t, Clock::time_point>> running;
+  for (std::size_t each = 0; each < commands.size(); ++each) {
+    const auto begin = Clock::now();
+    running[start(commands[each])] = {each, begin};
+  }
+  std::vector<Cost> costs(commands.size());
+  while (!running.empty()) {
+    int status = 0;
+    rusage usage{};
+    const auto ended = running.find(::wait4(-1, &status, 0, &usage));
+    if (ended == running.end())
+      continue;
+    const auto [each, begin] = ended->second;
+    running.erase(ended);
+    costs[each] = {.wall = std::chrono::duration<double, std::milli>(Clock::now() - begin).count(),
+                   .cpu = milliseconds(usage.ru_utime) + milliseconds(usage.ru_stime)};
+    demand_success(status, commands[each]);
+  }
+  return costs;
+}
+
+Cost measure(const Command& command) {
+  return measure_together({command}).front();
+}
+
+Trace trace(const Command& command) {
+  const auto argv = pointers_to(command.argv);
+  const auto environment = pointers_to(command.environment);
+  const pid_t program = ::fork();
+  if (program == 0) {
+    const int null = ::open("/dev/null", O_RDWR);
+    for (int descriptor = 0; descriptor <= STDERR_FILENO; ++descriptor)
+      ::dup2(null, descriptor);
+    ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
+    static_cast<void>(::raise(SIGSTOP));
+    ::execve(argv.front(), argv.data(), environment.data());
+    ::_exit(127);
+  }
+  int status = 0;
+  ::waitpid(program, &status, 0);
+  constexpr long options = PTRACE_O_TRACEEXEC | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
+                           PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXIT | PTRACE_O_EXITKILL;
+  ::ptrace(PTRACE_SETOPTIONS, program, nullptr, options);
+  ::ptrace(PTRACE_CONT, program, nullptr, nullptr);
+
+  Trace trace{.executions = -1};  // its own is not counted
+  std::set<pid_t> alive{program};
+  while (!alive.empty()) {
+    const pid_t process = ::waitpid(-1, &status, __WALL);
+    if (!WIFSTOPPED(status)) {
+      alive.erase(process);
+      if (process == program)
+        demand_success(status, command);
+      continue;
+    }
+    const int event = status >> 16;
+    if (event == PTRACE_EVENT_FORK || event == PTRACE_EVENT_VFORK || event == PTRACE_EVENT_CLONE) {
+      unsigned long child = 0;
+      ::ptrace(PTRACE_GETEVENTMSG, process, nullptr, &child);
+      alive.insert(static_cast<pid_t>(child));
+    }
+    if (event == PTRACE_EVENT_EXEC) {
+      ++trace.executions;
+      trace.of_drbd += is_drbd(process) ? 1 : 0;
+    }
+    if (event == PTRACE_EVENT_EXIT && process == program)
+      trace.peak_of_memory = status_of(process, "VmHWM:");
+    // A signal is passed on; the stop of a process that has just come to be is none of its own.
+    const int signal = WSTOPSIG(status);
+    const bool own = event == 0 && signal != SIGTRAP && signal != SIGSTOP;
+    ::ptrace(PTRACE_CONT, process, nullptr, static_cast<long>(own ? signal : 0));
+  }
+  return trace;
+}
+
+double median(std::vector<double> values) {
+  std::ranges::sort(values);
+  const std::size_t middle = values.size() / 2;
+  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+}
+
+void give_up(const std::string& because) {
+  std::cerr << "bench: " << because << '\n';
+  std::exit(1);
+}
+
+}  // namespace block_drbd::bench
