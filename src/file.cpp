@@ -16,9 +16,8 @@ tl::unexpected<Error> cannot_read(const std::string& name) {
   return failure("cannot read " + name + ": " + std::strerror(code), code);
 }
 
-}  // namespace
-
-Result<std::string> read_all(const Fd& file, const std::string& name) {
+/// `once`: what one reading gives.
+Result<std::string> read_until_end(const Fd& file, const std::string& name, bool once) {
   std::string text;
   std::array<char, 4096> buffer;
   for (;;) {
@@ -27,10 +26,16 @@ Result<std::string> read_all(const Fd& file, const std::string& name) {
       continue;
     if (size < 0)
       return cannot_read(name);
-    if (size == 0)
-      return text;
     text.append(buffer.data(), static_cast<std::size_t>(size));
+    if (size == 0 || once)
+      return text;
   }
+}
+
+}  // namespace
+
+Result<std::string> read_all(const Fd& file, const std::string& name) {
+  return read_until_end(file, name, false);
 }
 
 Result<std::string> read_file(const std::string& path) {
@@ -38,6 +43,13 @@ Result<std::string> read_file(const std::string& path) {
   if (!file)
     return cannot_read(path);
   return read_all(file, path);
+}
+
+Result<std::string> read_beginning(const std::string& path) {
+  const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file)
+    return cannot_read(path);
+  return read_until_end(file, path, true);
 }
 
 }  // namespace block_drbd

@@ -12,5 +12,7 @@ namespace block_drbd {
 /// that they are about ends.
 Result<std::string> read_all(const Fd& file, const std::string& name);
 Result<std::string> read_file(const std::string& path);
+/// The first 4 KiB at most. The kernel makes a file of /proc as far as it is read.
+Result<std::string> read_beginning(const std::string& path);
 
 }  // namespace block_drbd

@@ -14,8 +14,7 @@ namespace block_drbd::drbd {
 namespace {
 
 /// The text of /proc/drbd; empty without DRBD in the kernel.
-Result<std::string> text_of(const std::string& proc_drbd) {
-  auto text = read_file(proc_drbd);
+Result<std::string> text_or_nothing(Result<std::string> text) {
   if (!text && text.error().code == ENOENT)
     return "";
   return text;
@@ -87,12 +86,21 @@ class Drbdsetup final : public Drbd {
     if (found == resources->end())
       return absent(resource);
     if (*generation == Generation::V8) {
-      const auto proc = text_of(proc_drbd_);
+      const auto proc = text_or_nothing(read_file(proc_drbd_));
       if (!proc)
         return failure(proc.error());
       add_from_proc({&*found, 1}, *proc);
     }
     return std::move(*found);
+  }
+
+  /// 8.4's /proc/drbd shows what the kernel has, and needs no tool.
+  Result<Resource> status_again(const Resource& known, Duration limit) override {
+    const auto proc = text_or_nothing(read_file(proc_drbd_));
+    if (proc && read_generation(*proc) == Generation::V8)
+      if (auto again = read_again(known, *proc))
+        return std::move(*again);
+    return status(known.name, limit);
   }
 
   Result<Settings> settings(const std::string& resource, Duration limit) override {
@@ -237,7 +245,9 @@ class Drbdsetup final : public Drbd {
   }
 
   Result<Generation> generation() const {
-    return text_of(proc_drbd_).map([](const std::string& text) { return read_generation(text); });
+    return text_or_nothing(read_beginning(proc_drbd_)).map([](const std::string& text) {
+      return read_generation(text);
+    });
   }
 
   Result<Answer> change(const char* command, const Resource& resource, const Volume& volume,

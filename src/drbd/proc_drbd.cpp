@@ -27,6 +27,41 @@ std::optional<int> take_minor(std::string_view& line) {
   return number_from(word);
 }
 
+/// The words of a minor's line; empty when there is no such minor.
+std::string_view line_of_minor(std::string_view proc_drbd, int minor) {
+  while (!proc_drbd.empty()) {
+    std::string_view line = take_line(proc_drbd);
+    if (take_minor(line) == minor)
+      return line;
+  }
+  return {};
+}
+
+/// What stands after `key` in a minor's line, here and on the peer: "Primary/Secondary".
+std::pair<std::string_view, std::string_view> pair_after(std::string_view key,
+                                                         std::string_view line) {
+  for (std::string_view word; !(word = take_word(line)).empty();)
+    if (word.starts_with(key)) {
+      word.remove_prefix(key.size());
+      const auto slash = word.find('/');
+      return {word.substr(0, slash), slash == std::string_view::npos ? "" : word.substr(slash + 1)};
+    }
+  return {};
+}
+
+/// `cs:` is the connection's state as long as it is none, and the replication's once it is.
+std::optional<std::pair<Connection, Replication>> link_from(std::string_view word) {
+  if (word == "Connected")
+    return std::pair(Connection::Connected, Replication::Established);
+  if (word == "WFConnection")
+    return std::pair(Connection::Connecting, Replication::Off);
+  if (const auto replication = replication_from(word); replication != Replication::Unknown)
+    return std::pair(Connection::Connected, replication);
+  if (const auto connection = connection_from(word); connection != Connection::Unknown)
+    return std::pair(connection, Replication::Off);
+  return std::nullopt;  // WFReportParams, a handshake, among others
+}
+
 /// "0:01:30" in seconds.
 std::optional<int> seconds_of(std::string_view time) {
   std::int64_t seconds = 0;
@@ -71,6 +106,41 @@ std::map<int, Role> read_minor_roles(std::string_view proc_drbd) {
         roles[*minor] = role_from(word.substr(3, word.find('/') - 3));
   }
   return roles;
+}
+
+std::optional<Resource> read_again(Resource known, std::string_view proc_drbd) {
+  if (known.peers.size() != 1 || known.peers.front().volumes.size() != known.volumes.size())
+    return std::nullopt;
+  Peer& peer = known.peers.front();
+  known.role = peer.role = Role::Secondary;
+  std::optional<Connection> connection;
+  for (Volume& volume : known.volumes) {
+    const std::string_view line = line_of_minor(proc_drbd, volume.minor);
+    const auto link = link_from(pair_after("cs:", line).first);
+    const auto there = std::ranges::find(peer.volumes, volume.number, &PeerVolume::number);
+    if (!link || there == peer.volumes.end() || connection.value_or(link->first) != link->first)
+      return std::nullopt;
+    connection = link->first;
+    there->replication = link->second;
+    const auto [own_disk, disk] = pair_after("ds:", line);
+    volume.disk = disk_from(own_disk);
+    there->disk = disk_from(disk);
+    const auto [own_role, role] = pair_after("ro:", line);
+    volume.role = role_from(own_role);
+    if (*volume.role == Role::Unknown)
+      return std::nullopt;
+    // Of a resource, that of any volume; what is not known of one is not known.
+    const auto take = [](Role& of_all, Role of_one) {
+      if (of_all == Role::Secondary || of_one == Role::Primary)
+        of_all = of_one;
+    };
+    take(known.role, *volume.role);
+    take(peer.role, role_from(role));
+  }
+  if (!connection)
+    return std::nullopt;
+  peer.connection = *connection;
+  return known;
 }
 
 std::map<int, int> read_resync_times(std::string_view proc_drbd) {

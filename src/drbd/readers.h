@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -49,6 +50,11 @@ std::string read_version(std::string_view proc_drbd);
 /// The local role of each minor from /proc/drbd (8.x; 9 prints none). A minor that has neither disk
 /// nor peer is Unconfigured there and has no role.
 std::map<int, Role> read_minor_roles(std::string_view proc_drbd);
+
+/// The state of a resource, known from a moment ago, as /proc/drbd has it now (8.x): the roles, the
+/// disks and the connection of a resource with one peer. Nothing where that does not tell all, as
+/// when a minor or the peer is gone.
+std::optional<Resource> read_again(Resource known, std::string_view proc_drbd);
 
 /// The time left of each minor's resync, in seconds, from the line `finish: 0:01:30` (8.x).
 std::map<int, int> read_resync_times(std::string_view proc_drbd);

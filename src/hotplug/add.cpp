@@ -406,9 +406,9 @@ class Attaching {
   }
 
   /// Once the role is ours, the look at it and at the others is worth a wait.
-  Result<drbd::Resource> look_again() {
+  Result<drbd::Resource> look_again(const drbd::Resource& before) {
     for (;;) {
-      auto now = host_.drbd.status(request_.resource, budget_.left(status_limit));
+      auto now = host_.drbd.status_again(before, budget_.left(status_limit));
       const bool late = !now && now.error().code == ETIMEDOUT;
       if (late && budget_.allows_another_turn() && host_.clock.wait(budget_.left(pause_for_drbd)))
         continue;
@@ -429,7 +429,7 @@ class Attaching {
   /// After our promotion: promotions are ordered cluster-wide while the link is up, so whoever
   /// looks last sees the other. A peer whose role is not known any more is not settled.
   Result<bool> is_alone(const drbd::Resource& before) {
-    const auto now = look_again();
+    const auto now = look_again(before);
     if (!now)
       return failure(now.error());
     return drbd::primary_peers(*now).empty() &&
@@ -440,7 +440,7 @@ class Attaching {
   /// After a promotion beside the one Primary peer, the source: DRBD may have missed it only then,
   /// and have made this node Primary on data that is old by now. The roll-back gives the role back.
   Result<void> link_held(const drbd::Resource& before) {
-    const auto now = look_again();
+    const auto now = look_again(before);
     if (!now)
       return failure(now.error());
     const drbd::Peer* source = now->peer(drbd::primary_peers(before).front()->node_id);

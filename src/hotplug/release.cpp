@@ -251,7 +251,7 @@ class Release {
         lasting = lasting || !host_.devices.host_uses(volume.minor).empty();
     }
     // The state counts, not the exit code: a command that was stopped may have taken effect.
-    const auto now = host_.drbd.status(resource_, budget_.left(status_limit));
+    const auto now = host_.drbd.status_again(seen.resource, budget_.left(status_limit));
     if (!now && now.error().code != ENOENT)
       return failure(now.error());
     if (now && drbd::sees_any_peer(*now))

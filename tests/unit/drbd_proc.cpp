@@ -2,10 +2,33 @@
 #include "capture.h"
 #include "catch.h"
 #include "drbd/readers.h"
+#include "drbd_render.h"
 
 using namespace block_drbd::drbd;
 using block_drbd::test::read_capture;
+using block_drbd::test::render;
 using Roles = std::map<int, Role>;
+
+namespace {
+
+const std::string both_secondary = "drbd84/S01-both-secondary-uptodate/";
+
+/// What `drbdsetup status --verbose` printed of one resource.
+Resource status_in(const std::string& capture) {
+  const auto resources = read_status_text(read_capture(capture).out);
+  REQUIRE(resources);
+  REQUIRE(resources->size() == 1);
+  return resources->front();
+}
+
+/// Of r1, which has the minors 10 and 11.
+std::optional<Resource> r1_again(const std::string& minor_10, const std::string& minor_11) {
+  return read_again(
+      status_in(both_secondary + "drbdsetup-status-verbose-r1.alpha.txt"),
+      "version: 8.4.11 (api:1/proto:86-101)\n10: " + minor_10 + "\n11: " + minor_11 + '\n');
+}
+
+}  // namespace
 
 TEST_CASE("the generation is the first number of the version", "[drbd][proc]") {
   CHECK(read_generation("version: 8.4.11 (api:1/proto:86-101)\n") == Generation::V8);
@@ -57,6 +80,83 @@ TEST_CASE("9 prints no roles", "[drbd][proc]") {
 TEST_CASE("a role that is not known is Unknown", "[drbd][proc]") {
   CHECK(read_minor_roles("0: ro:Tertiary/Primary\n1: ro:\n2: ro:Primary\n") ==
         Roles{{0, Role::Unknown}, {1, Role::Unknown}, {2, Role::Primary}});
+}
+
+TEST_CASE("the state again is what status says of the same moment", "[drbd][proc]") {
+  const std::string primary_there = "drbd84/D11-link-lost-in-dual-window/";
+  const std::string waiting = "drbd84/S11a-WFConnection/";
+  for (const auto& [status, proc] :
+       {std::pair(both_secondary + "drbdsetup-status-verbose-r0.alpha.txt",
+                  both_secondary + "proc-drbd.alpha.txt"),
+        std::pair(both_secondary + "drbdsetup-status-verbose-r1.alpha.txt",
+                  both_secondary + "proc-drbd.alpha.txt"),
+        std::pair(waiting + "16-drbdsetup_status___verbose_r0.alpha.txt",
+                  waiting + "14-cat__proc_drbd.alpha.txt"),
+        std::pair(primary_there + "21-drbdsetup_status___verbose_r0.alpha.txt",
+                  primary_there + "23-cat__proc_drbd.alpha.txt")}) {
+    Resource expected = status_in(status);
+    Resource known = expected;
+    known.role = known.peers.front().role = Role::Unknown;
+    known.peers.front().connection = Connection::Unknown;
+    for (Volume& volume : known.volumes)
+      volume.disk = Disk::Unknown;
+    for (PeerVolume& volume : known.peers.front().volumes) {
+      volume.disk = Disk::Unknown;
+      volume.replication = Replication::Unknown;
+    }
+    for (Volume& volume : expected.volumes)
+      volume.role = Role::Secondary;
+    const auto again = read_again(known, read_capture(proc).out);
+    REQUIRE(again);
+    CHECK(render(*again) == render(expected));
+  }
+  // Where status lists no peer any more, there is one that is not connected.
+  const auto alone =
+      read_again(status_in(both_secondary + "drbdsetup-status-verbose-r0.alpha.txt"),
+                 read_capture("drbd84/S11b-StandAlone/05-cat__proc_drbd.bravo.txt").out);
+  REQUIRE(alone);
+  CHECK(alone->peers.front().connection == Connection::StandAlone);
+  CHECK_FALSE(sees_any_peer(*alone));
+}
+
+TEST_CASE("roles again, of each volume and of the resource", "[drbd][proc]") {
+  const std::string both = "cs:Connected ro:Secondary/Secondary ds:UpToDate/UpToDate C r-----";
+  const std::string here = "cs:Connected ro:Primary/Secondary ds:UpToDate/UpToDate C r-----";
+  const std::string there = "cs:SyncSource ro:Secondary/Primary ds:UpToDate/Inconsistent C r-----";
+  const auto half = r1_again(both, here);
+  REQUIRE(half);
+  CHECK(half->role == Role::Primary);
+  CHECK(half->volumes[0].role == Role::Secondary);
+  CHECK(half->volumes[1].role == Role::Primary);
+  CHECK(half->peers.front().role == Role::Secondary);
+  const auto taken = r1_again(there, both);
+  REQUIRE(taken);
+  CHECK(taken->role == Role::Secondary);
+  CHECK(taken->peers.front().role == Role::Primary);
+  CHECK(taken->peers.front().volumes[0].replication == Replication::SyncSource);
+  CHECK(taken->peers.front().volumes[0].disk == Disk::Inconsistent);
+  CHECK(is_settled(taken->peers.front()));
+  // A peer that is not known, of one volume, is not settled.
+  const auto unknown = r1_again("cs:Connected ro:Secondary/Unknown ds:UpToDate/DUnknown", both);
+  REQUIRE(unknown);
+  CHECK(unknown->peers.front().role == Role::Unknown);
+}
+
+TEST_CASE("what /proc/drbd does not tell is not made up", "[drbd][proc]") {
+  const std::string connected = "cs:Connected ro:Primary/Secondary ds:UpToDate/UpToDate C r-----";
+  REQUIRE(r1_again(connected, connected));
+  for (const char* other :
+       {"cs:Unconfigured", "cs:WFReportParams ro:Primary/Unknown ds:UpToDate/DUnknown C r-----",
+        "cs:WFConnection ro:Primary/Unknown ds:UpToDate/DUnknown C r-----",
+        "cs:Tomorrow ro:Primary/Secondary ds:UpToDate/UpToDate", "ro:Primary/Secondary",
+        "cs:Connected ds:UpToDate/UpToDate", "cs:Connected ro:/Secondary", ""})
+    CHECK_FALSE(r1_again(connected, other));
+  Resource known = status_in(both_secondary + "drbdsetup-status-verbose-r0.alpha.txt");
+  const std::string proc = read_capture(both_secondary + "proc-drbd.alpha.txt").out;
+  REQUIRE(read_again(known, proc));
+  CHECK_FALSE(read_again(known, ""));
+  known.peers.clear();
+  CHECK_FALSE(read_again(known, proc));
 }
 
 TEST_CASE("how long a resync takes", "[drbd][proc]") {

@@ -148,6 +148,32 @@ TEST_CASE("on 8.4 a minor that /proc/drbd does not know has no role of its own",
   CHECK_FALSE(state->volumes[1].role);
 }
 
+TEST_CASE("on 8.4 the state again needs no tool", "[drbdsetup]") {
+  Node node(read_capture("drbd84/S01-both-secondary-uptodate/proc-drbd.alpha.txt").out);
+  node.answer("drbd84/S01-both-secondary-uptodate/drbdsetup-status-verbose-r1.alpha.txt");
+  const auto known = node.drbd->status("r1", 3s);
+  REQUIRE(known);
+  CHECK(known->role == Role::Secondary);
+  node.proc.write("drbd", read_capture(proc_84).out);
+  const auto again = node.drbd->status_again(*known, 3s);
+  REQUIRE(again);
+  CHECK(again->role == Role::Primary);
+  CHECK(again->volumes[1].role == Role::Primary);
+  CHECK(node.processes.commands == Commands{"drbdsetup status r1 --verbose"});
+}
+
+TEST_CASE("where /proc/drbd does not tell the state again, status does", "[drbdsetup]") {
+  Node node = Node::v84();
+  const Resource known = resource("r0");  // without a peer
+  node.answer("drbd84/S01-both-secondary-uptodate/drbdsetup-status-verbose-r0.alpha.txt");
+  CHECK(node.drbd->status_again(known, 3s)->peers.size() == 1);
+  node.proc.write("drbd", read_capture(proc_9).out);
+  node.answer("drbd9/primary-here.status-json.txt");
+  CHECK(node.drbd->status_again(known, 3s));
+  CHECK(node.processes.commands ==
+        Commands{"drbdsetup status r0 --verbose", "drbdsetup status r0 --json"});
+}
+
 TEST_CASE("on 9 the state is read from JSON, and the role is the resource's", "[drbdsetup]") {
   Node node = Node::v9();
   node.answer("drbd9/two-volumes-primary-here.status-json.txt");
