@@ -25,8 +25,10 @@ using record::Phase;
 namespace {
 
 constexpr Duration pause_for_node{50};
-constexpr Duration pause_for_xen_lock{20};
-constexpr Duration turn_for_xen_lock = std::chrono::seconds(1);
+constexpr Duration shortest_pause_for_xen_lock{1};
+constexpr Duration longest_pause_for_xen_lock{20};
+/// After which all is looked at anew: of many that wait, the looks would be most of the work.
+constexpr Duration turn_for_xen_lock = std::chrono::seconds(5);
 constexpr Duration pause_for_drbd{200};
 constexpr Duration patience_for_node = std::chrono::seconds(5);
 constexpr Duration patience_for_xen_lock = std::chrono::seconds(20);
@@ -472,9 +474,10 @@ class Attaching {
   /// guests start at once, a look at DRBD before each try would take the time that they all need.
   Result<std::unique_ptr<record::Lock>> lock_xen_block() {
     const TimePoint until = host_.clock.now() + turn_for_xen_lock;
-    for (;;) {
+    for (Duration pause = shortest_pause_for_xen_lock;;
+         pause = std::min(pause * 2, longest_pause_for_xen_lock)) {
       auto lock = host_.records.try_lock_xen_block();
-      if (!lock || *lock || host_.clock.now() >= until || !host_.clock.wait(pause_for_xen_lock))
+      if (!lock || *lock || host_.clock.now() >= until || !host_.clock.wait(pause))
         return lock;
     }
   }

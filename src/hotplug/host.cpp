@@ -28,7 +28,7 @@ Budget Budget::less(Duration reserve) const {
 
 Result<std::unique_ptr<record::Lock>> lock_resource(Host& host, const std::string& resource,
                                                     const Budget& budget) {
-  Duration pause{5};
+  Duration pause{1};
   constexpr Duration longest_pause{100};
   constexpr Duration quiet_for = std::chrono::seconds(1);
   const TimePoint begin = host.clock.now();

@@ -980,7 +980,7 @@ TEST_CASE("a step back that DRBD refuses is no decision of a person's") {
 TEST_CASE("udev runs add twice at the same time: one attaches, the other finds it done") {
   FakeNode node(GENERATE(8, 9));
   node.records.xen_locked = true;
-  node.clock.at(1100ms, [&] {
+  node.clock.at(5100ms, [&] {
     node.records.xen_locked = false;
     REQUIRE(add(node, 5));  // runs while the other one waits for Xen's lock
   });
@@ -994,7 +994,7 @@ TEST_CASE("udev runs add twice at the same time: one attaches, the other finds i
 TEST_CASE("udev runs add twice, and the first is asked to end: what the second attached stays") {
   FakeNode node(GENERATE(8, 9));
   node.records.xen_locked = true;
-  node.clock.at(1100ms, [&] {
+  node.clock.at(5100ms, [&] {
     node.records.xen_locked = false;
     REQUIRE(add(node, 5));
     node.clock.asked_to_end = true;
