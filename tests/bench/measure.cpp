@@ -47,8 +47,12 @@ pid_t start(const Command& command) {
   return process;
 }
 
-void demand_success(int status, const Command& command) {
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+bool is_success(int status) {
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+void demand_success(bool success, const Command& command) {
+  if (success)
     return;
   std::cerr << std::ifstream(said).rdbuf();
   give_up(command.argv.front() + " failed");
@@ -94,14 +98,16 @@ std::vector<Cost> measure_together(const std::vector<Command>& commands) {
     const auto [each, begin] = ended->second;
     running.erase(ended);
     costs[each] = {.wall = std::chrono::duration<double, std::milli>(Clock::now() - begin).count(),
-                   .cpu = milliseconds(usage.ru_utime) + milliseconds(usage.ru_stime)};
-    demand_success(status, commands[each]);
+                   .cpu = milliseconds(usage.ru_utime) + milliseconds(usage.ru_stime),
+                   .failed = !is_success(status)};
   }
   return costs;
 }
 
 Cost measure(const Command& command) {
-  return measure_together({command}).front();
+  const Cost cost = measure_together({command}).front();
+  demand_success(!cost.failed, command);
+  return cost;
 }
 
 Trace trace(const Command& command) {
@@ -131,7 +137,7 @@ Trace trace(const Command& command) {
     if (!WIFSTOPPED(status)) {
       alive.erase(process);
       if (process == program)
-        demand_success(status, command);
+        demand_success(is_success(status), command);
       continue;
     }
     const int event = status >> 16;

@@ -15,6 +15,7 @@ struct Command {
 struct Cost {
   double wall = 0;  ///< milliseconds, from before its start to its end
   double cpu = 0;   ///< milliseconds, with all that it waited for
+  bool failed = false;
 };
 
 /// What cannot be seen without slowing it down.
@@ -26,7 +27,7 @@ struct Trace {
 
 /// Ends this program when the command fails, and shows what it said.
 Cost measure(const Command& command);
-/// All at once; the costs are in the order of the commands.
+/// All at once; the costs are in the order of the commands, and one that fails is only noted.
 std::vector<Cost> measure_together(const std::vector<Command>& commands);
 Trace trace(const Command& command);
 
