@@ -322,7 +322,7 @@ int main(int argc, char** argv) {
                        const std::function<void(const Json&)>& print) {
     if (!in_json) {
       print(measured);
-      std::fflush(stdout);
+      static_cast<void>(std::fflush(stdout));
     }
     figures[name] = std::move(measured);
   };
