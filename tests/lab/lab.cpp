@@ -323,7 +323,9 @@ void Node::keeps_no_window(const std::string& resource) {
 
 void Node::has_healer() {
   starts("exec block-drbd heal");
-  REQUIRE(eventually([&] { return tries("! flock -n /run/block-drbd/healer true").status == 0; }));
+  // Not by trying its lock: that would keep it from having it.
+  REQUIRE(eventually(
+      [&] { return tries("lslocks -n -o PATH | grep -qx /run/block-drbd/healer").status == 0; }));
 }
 
 void Node::after_next_add(const std::string& command) {
@@ -333,6 +335,10 @@ void Node::after_next_add(const std::string& command) {
 void Node::loses_power() {
   channel_.reset();
   must_run("power off " + std::to_string(number_));
+}
+
+void Node::disk_fails() {
+  must_run("disk fail " + std::to_string(number_));
 }
 
 void Node::boots() {

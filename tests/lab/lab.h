@@ -132,6 +132,8 @@ class Node {
   /// toolstack hears of it.
   void after_next_add(const std::string& command);
   void loses_power();
+  /// DRBD's disk gives errors only, until the node has lost its power.
+  void disk_fails();
   void boots();
 
  private:
