@@ -84,6 +84,9 @@ class RealDevices final : public Devices {
       if (const std::string path = line.substr(0, line.find_first_of(" \t"));
           path.starts_with('/') && is_device(root_ + path, number))
         uses.emplace_back("used as swap");
+    for (const fs::path& device : entries_of(root_ + "/sys/block"))
+      if (is_loop_over(device, number))
+        uses.push_back("used by /dev/" + device.filename().string() + " (see `losetup -l`)");
     for (const fs::path& holder : entries_of(root_ + "/sys/dev/block/" + text + "/holders"))
       uses.push_back("used by " + name_of_holder(holder.filename().string()));
     // Other mount namespaces, and file systems that hide their device (btrfs, zfs): they all hold
@@ -115,6 +118,16 @@ class RealDevices final : public Devices {
   }
 
  private:
+  /// The kernel names no holder then, and no process has the device open.
+  bool is_loop_over(const fs::path& block_device, dev_t number) const {
+    if (!block_device.filename().string().starts_with("loop"))
+      return false;
+    std::ifstream file(block_device / "loop/backing_file");
+    std::string path;
+    std::getline(file, path);
+    return path.starts_with('/') && is_device(root_ + path, number);
+  }
+
   bool is_held_exclusively(int minor) {
     const auto node = node_of(minor);
     if (!node || !*node)

@@ -15,7 +15,7 @@
 namespace block_drbd::diagnose {
 
 /// What stands where the toolstack looks.
-enum class Script { Unseen, Missing, Ours, Other };
+enum class Script { Unseen, Missing, NotExecutable, Ours, Other };
 
 struct Facts {
   std::string node;  ///< its name
@@ -42,6 +42,7 @@ struct Facts {
   std::string records_trouble;
 
   Script script = Script::Unseen;
+  std::string program;  ///< this one
 
   /// By minor, of those that are Primary here: what this host itself does with the device, and,
   /// where no guest has it either, the processes that hold it open.

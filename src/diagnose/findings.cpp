@@ -127,10 +127,7 @@ class Looker {
     if (first == resource_.volumes.end() || is_at_work() || xenstore_is_unseen() ||
         has("half-promoted"))
       return;
-    std::vector<std::string> openers;
-    for (const Volume& volume : resource_.volumes)
-      if (const auto found = facts_.openers.find(volume.minor); found != facts_.openers.end())
-        openers.insert(openers.end(), found->second.begin(), found->second.end());
+    const std::vector<std::string> openers = this->openers();
     const std::string what =
         volume_name(*first) + " is Primary on this node, and no guest here has it";
     if (!openers.empty()) {
@@ -155,6 +152,18 @@ class Looker {
                                               "other node, start it. Else:\n"
                                             : "") +
                                    ("drbdadm secondary " + name()));
+  }
+
+  std::vector<std::string> openers() const {
+    std::vector<std::string> openers;
+    for (const Volume& volume : resource_.volumes)
+      if (const auto found = facts_.openers.find(volume.minor); found != facts_.openers.end())
+        openers.insert(openers.end(), found->second.begin(), found->second.end());
+    return openers;
+  }
+
+  std::string held_by() const {
+    return openers().empty() ? "" : ". End what has it open: " + joined(openers());
   }
 
   /// By which this program made it Primary, and so gives the role back.
@@ -211,7 +220,7 @@ class Looker {
       problem("window-open",
               name() +
                   " may be Primary on two nodes, though it is not configured so: a migration "
-                  "left that behind, and nothing here is at work to end it",
+                  "left that behind, or a person, and nothing here is at work to end it",
               "look again in half a minute: a migration from here may just begin. Then\n"
               "drbdadm adjust " +
                   name());
@@ -269,6 +278,14 @@ class Looker {
         problem("unrelated-data",
                 what + ": the disks of the two nodes never were copies of each other",
                 "see drbdadm(8), create-md and invalidate");
+        return;
+      case drbd::Parted::SecretsDiffer:
+        problem(
+            "secrets-differ",
+            what +
+                ": the nodes do not accept each other, because cram-hmac-alg or "
+                "shared-secret differ between them",
+            "make the configurations of both nodes alike, then on both:\ndrbdadm adjust " + name());
         return;
       case drbd::Parted::Unknown:
         break;
@@ -447,7 +464,9 @@ class Looker {
              "block-drbd keep " + name() + " (process " + std::to_string(keeper->second) +
                  ") is at work: it " + work_of_keeper(),
              "");
-    if (const auto lock = facts_.records.locks.find(name()); lock != facts_.records.locks.end())
+    if (const auto lock = facts_.records.locks.find(name());
+        lock != facts_.records.locks.end() && (!facts_.records.keepers.contains(name()) ||
+                                               facts_.records.keepers.at(name()) != lock->second))
       notice("locked",
              name() + " is being attached or released: process " + std::to_string(lock->second) +
                  " has its lock",
@@ -460,7 +479,7 @@ class Looker {
                                     "Primaries then"
                                   : "forbids two Primaries again";
     if (resource_.role == Role::Primary && users_.empty())
-      return "gives the role back as soon as the device is free";
+      return "gives the role back as soon as the device is free" + held_by();
     if (std::ranges::any_of(facts_.records.claims, [&](const record::Claim& claim) {
           return claim.resource == name() && claim.unanswered;
         }))
@@ -512,13 +531,23 @@ std::vector<Finding> findings_on_node(const Facts& facts) {
     add("no-xenstore", facts.is_root,
         "xenstore cannot be read, so no guest can be seen: " + facts.xenstore_trouble,
         facts.is_root ? "boot this host with Xen, and look whether xenstored runs" : "");
+  const std::string link = "ln -s " + facts.program + " " XEN_SCRIPT;
   if (facts.script == Script::Missing)
-    add("script-missing", true, "there is no " XEN_SCRIPT ": no guest with a DRBD disk can start",
-        "install this program again; `block-drbd --version` tells which one this is");
+    add("script-missing", true,
+        "there is no " XEN_SCRIPT
+        ", or it is a link to nothing: no guest with a DRBD disk can start",
+        "rm -f " XEN_SCRIPT "\n" + link);
+  if (facts.script == Script::NotExecutable)
+    add("script-not-executable", true,
+        XEN_SCRIPT " cannot be executed: no guest with a DRBD disk can start",
+        "chmod 755 " XEN_SCRIPT);
   if (facts.script == Script::Other)
     add("script-other", true,
-        XEN_SCRIPT " is another program than this one: guests start with that",
-        "is it the shell script of drbd-utils? Install this program again; see\nls -l " XEN_SCRIPT);
+        XEN_SCRIPT
+        " is another program than this one: guests start with that, and what is said here "
+        "is not what that would do",
+        "is it the shell script of drbd-utils? Then\nmv " XEN_SCRIPT " " XEN_SCRIPT ".old\n" +
+            link);
   if (!facts.config_trouble.empty())
     add("own-configuration", true,
         facts.config_trouble + ". No guest with a DRBD disk can start until then", "");

@@ -7,6 +7,7 @@
 #include <array>
 
 #include "hotplug/survey.h"
+#include "process/detached.h"
 
 namespace block_drbd::diagnose {
 
@@ -32,6 +33,8 @@ Script script_at(const std::string& path, const std::string& own_program) {
   struct stat own {};
   if (::stat(path.c_str(), &there) != 0)
     return errno == ENOENT ? Script::Missing : Script::Unseen;
+  if ((there.st_mode & S_IXUSR) == 0)
+    return Script::NotExecutable;
   if (::stat(own_program.c_str(), &own) != 0)
     return Script::Unseen;
   return there.st_dev == own.st_dev && there.st_ino == own.st_ino ? Script::Ours : Script::Other;
@@ -124,6 +127,7 @@ Facts gather(const Sources& sources, const std::set<std::string>& asked) {
   facts.node = name_of_this_node();
   facts.is_root = ::geteuid() == 0;
   facts.script = script_at(sources.script, sources.own_program);
+  facts.program = process::own_program(sources.own_program).value_or("/usr/sbin/block-drbd");
 
   if (auto config = config::read_config(sources.config))
     facts.config = std::move(*config);

@@ -28,6 +28,8 @@ const char* word_for(Script script) {
   switch (script) {
     case Script::Missing:
       return "missing";
+    case Script::NotExecutable:
+      return "not-executable";
     case Script::Ours:
       return "this";
     case Script::Other:

@@ -321,25 +321,36 @@ class Words {
   }
 
   std::string summary() const {
-    const auto problems = std::ranges::count_if(examination_.findings, &Finding::is_problem);
-    const auto failing = std::ranges::count_if(
-        examination_.disks, [](const Disk& disk) { return !disk.verdicts.is_fine(); });
-    const auto elsewhere = std::ranges::count_if(examination_.disks, [](const Disk& disk) {
-      return disk.verdicts.start.outcome == Outcome::Elsewhere;
+    const auto count = [&](auto is_counted) {
+      return std::ranges::count_if(examination_.disks, is_counted, &Disk::verdicts);
+    };
+    const auto elsewhere =
+        count([](const Verdicts& each) { return each.start.outcome == Outcome::Elsewhere; });
+    const auto failing = count([](const Verdicts& each) { return !each.is_fine(); }) - elsewhere;
+    const auto in_use = count([](const Verdicts& each) {
+      return each.is_fine() && each.start.outcome == Outcome::InUse;
     });
     const auto all = std::ssize(examination_.disks) - elsewhere;
-    const auto disks = [](auto number) {
-      return std::to_string(number) + (number == 1 ? " disk" : " disks");
-    };
-    std::string text = failing == 0
-                           ? disks(all) + (all == 1 ? ": it works." : ": they work.")
-                           : std::to_string(failing) + " of " + disks(all) + " would not work.";
+    const bool one = all == 1;
+    std::string text = std::to_string(all) + (one ? " disk: " : " disks: ");
     if (all == 0)
       text = "no disk to test.";
+    else if (failing > 0)
+      text = std::to_string(failing) + " of " + std::to_string(all) + (one ? " disk" : " disks") +
+             " would not work.";
+    else if (in_use == 0)
+      text += one ? "it works." : "they work.";
+    else if (in_use == all)
+      text += one ? "it is in use." : "they are in use.";
+    else
+      text += std::to_string(in_use) + " in use, the others work.";
     if (elsewhere > 0)
       text += ' ' + std::to_string(elsewhere) + " not tested.";
-    if (problems > 0)
+    if (const auto problems = std::ranges::count_if(examination_.findings, &Finding::is_problem);
+        problems > 0)
       text += ' ' + std::to_string(problems) + (problems == 1 ? " problem." : " problems.");
+    if (!facts_.is_root)
+      text = "As far as an ordinary user sees: " + text;
     return '\n' + painted(text, examination_.is_fine() ? Colour::Good : Colour::Bad) + '\n';
   }
 
@@ -358,13 +369,17 @@ Monitoring for_monitoring(const Facts& facts, const Examination& examination) {
   const auto line = [](const char* status, const std::string& text) {
     return std::string("DRBD-XEN ") + status + " - " + text + '\n';
   };
-  std::vector<std::string> troubles, delays;
+  std::vector<std::string> troubles, delays, unseen;
   for (const Finding& each : examination.findings)
     if (each.is_problem)
       troubles.push_back(each.text);
   for (const Disk& disk : examination.disks) {
     if (disk.verdicts.is_fine())
       continue;
+    if (disk.verdicts.start.outcome == Outcome::Elsewhere) {
+      unseen.push_back(disk.target.spec.resource + ": " + disk.verdicts.start.text);
+      continue;
+    }
     const bool will_pass =
         disk.volume != nullptr && is_target_of_resync(*disk.resource, *disk.volume);
     (will_pass ? delays : troubles)
@@ -379,7 +394,9 @@ Monitoring for_monitoring(const Facts& facts, const Examination& examination) {
   if (!troubles.empty())
     return {.exit_code = 2, .line = line("CRITICAL", all_of(troubles))};
   if (!facts.xenstore_trouble.empty())
-    return {.exit_code = 3, .line = line("UNKNOWN", facts.xenstore_trouble)};
+    unseen.insert(unseen.begin(), facts.xenstore_trouble);
+  if (!unseen.empty())
+    return {.exit_code = 3, .line = line("UNKNOWN", all_of(unseen))};
   if (!delays.empty())
     return {.exit_code = 1, .line = line("WARNING", all_of(delays))};
   return {

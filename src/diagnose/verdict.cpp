@@ -172,6 +172,8 @@ class Judge {
           return "the nodes differ in allow-two-primaries";
         case drbd::Parted::UnrelatedData:
           return "the disks never were copies of each other";
+        case drbd::Parted::SecretsDiffer:
+          return "the nodes do not accept each other's secret";
         case drbd::Parted::Unknown:
           return "";
       }
@@ -282,6 +284,8 @@ Verdicts judge(const Facts& facts, const Target& target) {
     return both_fail(facts.config_trouble);
   if (facts.script == Script::Missing)
     return both_fail("there is no " XEN_SCRIPT);
+  if (facts.script == Script::NotExecutable)
+    return both_fail(XEN_SCRIPT " cannot be executed");
   if (!facts.records.can_be_read_of(name))
     return both_fail("what is remembered of it cannot be read. What to do is told below");
   const Resource* resource = facts.drbd.resource(name);

@@ -24,10 +24,9 @@ struct Verdicts {
   Verdict start;
   Verdict migration;
 
-  /// The guest can run, as far as can be seen: it does, or it can start here, or come here from
-  /// where it runs.
+  /// The guest can run: it does, or it can start here, or come here from where it runs.
   bool is_fine() const {
-    return start.outcome == Outcome::Works || start.outcome == Outcome::Elsewhere ||
+    return start.outcome == Outcome::Works ||
            (start.outcome == Outcome::InUse && migration.outcome != Outcome::Fails);
   }
 };

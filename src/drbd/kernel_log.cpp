@@ -27,6 +27,7 @@ constexpr struct {
     {"Split-Brain detected but unresolved", Parted::SplitBrain},
     {two_primaries_differ, Parted::TwoPrimaries},
     {"Unrelated data, aborting", Parted::UnrelatedData},
+    {"Authentication of peer failed", Parted::SecretsDiffer},
 };
 
 /// What came before a new try to connect, or a success, is history.

@@ -18,6 +18,7 @@ enum class Parted {
   SplitBrain,     ///< both nodes have changed the data without each other
   TwoPrimaries,   ///< allow-two-primaries differs between the nodes
   UnrelatedData,  ///< the disks never were copies of each other
+  SecretsDiffer,  ///< the nodes do not accept each other (cram-hmac-alg, shared-secret)
 };
 
 /// The last reason that the log gives for this resource and peer. The words are DRBD's

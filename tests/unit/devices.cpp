@@ -115,6 +115,20 @@ TEST_CASE("swap on the device is named", "[device]") {
   CHECK(root.host_uses(10).empty());
 }
 
+TEST_CASE("a loop device over the device is named", "[device]") {
+  const Root root;
+  if (!root.node("dev/drbd1", 147, 1)) {
+    WARN("not checked: device nodes cannot be made here");
+    return;
+  }
+  root.node("dev/drbd10", 147, 10);
+  root.write("sys/block/loop0/loop/backing_file", "/dev/drbd1\n");
+  root.write("sys/block/loop1/loop/backing_file", "/srv/disk.img\n");
+  root.write("sys/block/loop2/size", "0\n");
+  CHECK(root.host_uses(1) == Words{"used by /dev/loop0 (see `losetup -l`)"});
+  CHECK(root.host_uses(10).empty());
+}
+
 TEST_CASE("all uses are named", "[device]") {
   const Root root;
   root.write("proc/self/mountinfo", "40 22 147:1 / /srv rw - ext4 /dev/drbd1 rw\n");

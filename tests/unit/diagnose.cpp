@@ -27,6 +27,7 @@ struct State {
   State() {
     facts.node = "node1";
     facts.script = Script::Ours;
+    facts.program = "/usr/sbin/block-drbd";
     facts.drbd.generation = drbd::Generation::V8;
     facts.drbd.version = "8.4.11";
     facts.configured = {"Wheezy"};
@@ -237,6 +238,8 @@ const std::vector<std::pair<std::string, Make>> states = {
        state.is_primary();
        state.facts.records.claims.push_back(State::claim(7, "web01"));
        state.facts.records.keepers["Wheezy"] = 4711;
+       state.facts.records.locks["Wheezy"] = 4711;
+       state.facts.openers[1] = {"dd (pid 812)"};
      }},
     {"locked",
      [](State& state) {
@@ -280,6 +283,12 @@ const std::vector<std::pair<std::string, Make>> states = {
        state.facts.records.healer.reset();
      }},
     {"no-healer", [](State& state) { state.facts.records.healer.reset(); }},
+    {"secrets-differ",
+     [](State& state) {
+       state.parted(
+           "4,812,99,-;drbd Wheezy: expected AuthChallenge packet, received: ReportProtocol\n"
+           "3,813,99,-;drbd Wheezy: Authentication of peer failed\n");
+     }},
     {"unrelated-data",
      [](State& state) { state.parted("1,812,99,-;block drbd1: Unrelated data, aborting!\n"); }},
     {"disk-gone",
@@ -457,6 +466,7 @@ const std::vector<std::pair<std::string, Make>> states = {
            *target_from("vdev=xvda,access=rw,script=block-drbd,backend=storage,target=Wheezy"));
      }},
     {"script-other", [](State& state) { state.facts.script = Script::Other; }},
+    {"script-not-executable", [](State& state) { state.facts.script = Script::NotExecutable; }},
     {"script-missing", [](State& state) { state.facts.script = Script::Missing; }},
     {"three-nodes",
      [](State& state) {
