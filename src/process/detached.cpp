@@ -10,21 +10,12 @@
 #include <csignal>
 #include <cstring>
 
+#include "process/pointers.h"
 #include "process/tool_environment.h"
 
 namespace block_drbd::process {
 
 namespace {
-
-/// As exec takes words.
-std::vector<char*> pointers_to(const std::vector<std::string>& words) {
-  std::vector<char*> pointers;
-  pointers.reserve(words.size() + 1);
-  for (const std::string& word : words)
-    pointers.push_back(const_cast<char*>(word.c_str()));
-  pointers.push_back(nullptr);
-  return pointers;
-}
 
 // From here on nothing but what may be called between fork and exec.
 

@@ -15,6 +15,8 @@
 #include <map>
 #include <set>
 
+#include "process/pointers.h"
+
 namespace block_drbd::bench {
 
 namespace {
@@ -23,14 +25,7 @@ using Clock = std::chrono::steady_clock;
 
 const char* const said = "/run/said";
 
-std::vector<char*> pointers_to(const std::vector<std::string>& words) {
-  std::vector<char*> pointers;
-  pointers.reserve(words.size() + 1);
-  for (const std::string& word : words)
-    pointers.push_back(const_cast<char*>(word.c_str()));
-  pointers.push_back(nullptr);
-  return pointers;
-}
+using process::pointers_to;
 
 pid_t start(const Command& command) {
   posix_spawn_file_actions_t actions;

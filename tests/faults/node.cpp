@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
-#include <signal.h>
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
@@ -17,12 +16,14 @@
 #include <algorithm>
 #include <cctype>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <stdexcept>
 
 #include "file.h"
+#include "process/pointers.h"
 
 namespace block_drbd::faults {
 
@@ -226,12 +227,11 @@ void Node::become(const Start& start) const {
     ::dup2(start.output.value_or(null.get()), descriptor);
   ::setenv("SYSTEMD_DEVICE_VERIFY_SYSFS", "0", 1);  // libudev takes our /sys for one
   ::setenv("XENBUS_PATH", start.xenbus_path.c_str(), 1);
+  std::vector<std::string> argv = start.words;
+  argv.insert(argv.begin(), BLOCK_DRBD_PROGRAM);
+  const auto pointers = process::pointers_to(argv);  // afterwards there may be no memory
   start.prepare();
-  std::vector<char*> argv{const_cast<char*>(BLOCK_DRBD_PROGRAM)};
-  for (const std::string& word : start.words)
-    argv.push_back(const_cast<char*>(word.c_str()));
-  argv.push_back(nullptr);
-  ::execv(BLOCK_DRBD_PROGRAM, argv.data());
+  ::execv(BLOCK_DRBD_PROGRAM, pointers.data());
   ::_exit(98);
 }
 

@@ -14,6 +14,7 @@
 #include <map>
 
 #include "catch.h"
+#include "process/pointers.h"
 #include "real_xenstored.h"
 
 using namespace block_drbd;
@@ -71,11 +72,9 @@ struct Program {
       if (xenbus_path)
         ::setenv("XENBUS_PATH", xenbus_path->c_str(), 1);
       prepare();
-      std::vector<char*> argv{const_cast<char*>("block-drbd")};
-      for (const std::string& word : words)
-        argv.push_back(const_cast<char*>(word.c_str()));
-      argv.push_back(nullptr);
-      ::fexecve(program.get(), argv.data(), environ);
+      std::vector<std::string> argv = words;
+      argv.insert(argv.begin(), "block-drbd");
+      ::fexecve(program.get(), process::pointers_to(argv).data(), environ);
       return 98;
     });
   }
