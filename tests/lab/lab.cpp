@@ -346,6 +346,10 @@ void Node::boots() {
   comes_up();
 }
 
+void Node::drops_lost_connections() {
+  types("ss -K state fin-wait-1");
+}
+
 void Node::comes_up() {
   types("/lab/reset install && touch /run/lab-ready && drbdadm up Wheezy Jessie Buster Broken",
         180s);

@@ -135,6 +135,10 @@ class Node {
   /// DRBD's disk gives errors only, until the node has lost its power.
   void disk_fails();
   void boots();
+  /// As an administrator does when the other node has lost its power. Linux 6.1.84 and later stop
+  /// the timers of a connection that the kernel itself has closed: what was on its way to the lost
+  /// node, pages of a guest, is kept for ever, and with it the guest and its disk.
+  void drops_lost_connections();
 
  private:
   friend class Lab;

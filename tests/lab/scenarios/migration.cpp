@@ -279,9 +279,7 @@ TEST_CASE_METHOD(
   node2.waits_until_up_to_date("Wheezy");
   must_have_healed(*this, node2);
   source_goes_on(*this);
-  // What was on its way to the lost node pins the guest's memory, and with it the disk, until TCP
-  // gives up minutes later.
-  node1.types("ss -K state fin-wait-1");
+  node1.drops_lost_connections();
 
   // The other way round: the guest is lost with its source, before that has let it go.
   node2.after_next_add("until test -e /run/lost; do sleep 0.5; done");
