@@ -356,8 +356,8 @@ class Release {
                 ? "No process has its device open: most likely the kernel's block backend "
                   "waits for the guest's last I/O: suspended I/O shows in `drbdadm status " +
                       resource_ +
-                      "`; and what was on its way to a node that lost its power, TCP may keep for "
-                      "ever, until `ss -K state fin-wait-1` here"
+                      "`; and if another node has lost its power, run `ss -K state fin-wait-1` "
+                      "here: else Linux may keep for ever what was on its way to it"
                 : joined(holders)) +
            ". No other node can start the guest until the device is closed. A process stays behind "
            "and makes the resource Secondary then; `drbdadm secondary " +
