@@ -297,8 +297,14 @@ void Toolstack::send(const std::shared_ptr<Migration>& migration, unsigned id) {
       domain()->migrating = false;
   });
   const auto resume = [&] {
-    if (!usable())
+    if (!usable()) {
+      // Somebody destroyed it here while the target gave it up: its name says that it has left, and
+      // the target never saw it arrive. Where the replication link goes as well, the source closes
+      // the window and the target keeps it for a source that resumes.
+      for (const Disk& disk : m.guest.disks)
+        cluster_.may_stand_alone.insert(disk.resource);
       return;
+    }
     domain()->unattended = true;
     if (domain()->name != m.guest.name)
       cluster_.rename(*domain(), m.guest.name);
