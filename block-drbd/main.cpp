@@ -16,6 +16,7 @@
 #include "diagnose/text.h"
 #include "drbd/drbdsetup.h"
 #include "hotplug/add.h"
+#include "hotplug/admission.h"
 #include "hotplug/gone.h"
 #include "hotplug/heal.h"
 #include "hotplug/keeper.h"
@@ -55,6 +56,10 @@ void tidy_descriptors() {
   ::close(descriptor);
 }
 
+bool serves_migration() {
+  return process::is_below_migrate_receive(::getppid());
+}
+
 /// The node as it really is, and what shall be done on it.
 Result<void> on_node(xenstore::Store& store, record::Records& records, Report& report,
                      int interruption, const std::function<Result<void>(hotplug::Host&)>& action) {
@@ -69,7 +74,7 @@ Result<void> on_node(xenstore::Store& store, record::Records& records, Report& r
       .records = records,
       .clock = *clock,
       .report = report,
-      .is_below_migrate_receive = [] { return process::is_below_migrate_receive(::getppid()); },
+      .is_below_migrate_receive = serves_migration,
       .start_keeper = [](const std::string& resource) -> Result<void> {
         const auto program = process::own_program();
         if (!program)
@@ -94,14 +99,15 @@ constexpr const char* role_may_stay =
     ". The resource may be Primary on this node: look with `drbdadm status`; a role that no guest "
     "needs is given back with `drbdadm secondary RESOURCE`";
 
-Result<void> act(hotplug::Host& host, Verb verb, const xenstore::BackendPath& path) {
+Result<void> act(hotplug::Host& host, Verb verb, const xenstore::BackendPath& path,
+                 Duration limit) {
   switch (verb) {
     case Verb::Add:
-      return hotplug::add(host, path);
+      return hotplug::add(host, path, limit);
     case Verb::Gone:
       return hotplug::gone(host, path);
     default:
-      return hotplug::remove(host, path);
+      return hotplug::remove(host, path, limit);
   }
 }
 
@@ -116,18 +122,24 @@ Result<void> run_hotplug(Verb verb, const std::string& xenbus_path, Report& repo
                          ": gave up because xenstore, DRBD or the system log did not answer" +
                          role_may_stay + '\n');
 
+  const auto records = open_records();
+  const auto clock = process::steady_clock(interruption);
+  const TimePoint end = clock->now() + hotplug::time_limit;
+  auto place = records ? hotplug::take_place(**records, *clock, serves_migration) : nullptr;
   const auto store = xenstore::connect();
   if (!store)
     return failure("backend " + path->text() + ": " + store.error().message + role_may_stay);
-  const auto records = open_records();
   if (!records) {
     const std::string message =
         "backend " + path->text() + ": " + records.error().message + role_may_stay;
     hotplug::publish_failure(**store, report, *path, message);
     return failure(message);
   }
-  return on_node(**store, **records, report, interruption,
-                 [&](hotplug::Host& host) { return act(host, verb, *path); });
+  return on_node(**store, **records, report, interruption, [&](hotplug::Host& host) {
+    host.place = std::move(place);
+    const auto limit = std::chrono::duration_cast<Duration>(end - clock->now());
+    return act(host, verb, *path, limit);
+  });
 }
 
 /// What the above leave behind: it may take as long as it needs.

@@ -82,6 +82,7 @@ class Attaching {
         return failure(turn.error());
       if (turn->done)
         return {};
+      host_.place.reset();
       if (!host_.clock.wait(budget_.left(turn->pause)))
         return failure("DRBD resource " + request_.resource +
                        ": this program was asked to end before the disk was attached");

@@ -42,6 +42,7 @@ Result<std::unique_ptr<record::Lock>> lock_resource(Host& host, const std::strin
                          ": another block-drbd on this node is at work on it and did not finish. "
                          "Look with `ps ax | grep block-drbd` what it is doing, then try again",
                      ETIMEDOUT);
+    host.place.reset();
     if (!host.clock.wait(budget.left(pause)))
       return failure(
           "DRBD resource " + resource +

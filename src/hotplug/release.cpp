@@ -59,6 +59,7 @@ class Release {
         return failure(turn.error());
       if (*turn == Turn::Done)
         return {};
+      host_.place.reset();
       if (*turn == Turn::GivenUp || !budget_.allows_another_turn() ||
           !host_.clock.wait(budget_.left(pause)))
         return failure(not_released(), ETIMEDOUT);

@@ -166,6 +166,10 @@ class RunDirectory final : public Records {
     return try_lock_file(std::string(healer_name));
   }
 
+  Result<std::unique_ptr<Lock>> try_lock_place(unsigned number) override {
+    return try_lock_file(named(std::to_string(number), place_suffix));
+  }
+
   Result<std::unique_ptr<Lock>> try_lock(const std::string& resource) override {
     return try_lock_file(named(resource, lock_suffix));
   }

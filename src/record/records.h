@@ -51,6 +51,9 @@ class Records {
   /// The lock that the healer of this node has as long as it lives; nothing when there is one.
   virtual Result<std::unique_ptr<Lock>> try_lock_healer() = 0;
 
+  /// The lock of one of the node's places (hotplug/admission.h); nothing when it is taken.
+  virtual Result<std::unique_ptr<Lock>> try_lock_place(unsigned number) = 0;
+
   /// The lock of one resource on this node; nothing when another process has it. It ends with its
   /// holder, however that ends.
   virtual Result<std::unique_ptr<Lock>> try_lock(const std::string& resource) = 0;

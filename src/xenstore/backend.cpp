@@ -39,17 +39,18 @@ State state_from(std::string_view text) {
   return text.empty() ? State::Unknown : State::Other;
 }
 
+using Value = Result<std::optional<std::string>>;
+
 /// A missing value is an empty one; any other failure stays a failure.
-Result<std::string> read_or_empty(Store& store, const std::string& path) {
-  return store.read(path).map([](auto&& value) { return value.value_or(""); });
+Result<std::string> or_empty(Value&& value) {
+  return std::move(value).map([](auto&& text) { return text.value_or(""); });
 }
 
 /// As above, and a value that may not be read is an empty one, too.
-Result<std::string> read_if_permitted(Store& store, const std::string& path) {
-  auto value = read_or_empty(store, path);
+Result<std::string> if_permitted(Value&& value) {
   if (!value && value.error().code == EACCES)
     return "";
-  return value;
+  return or_empty(std::move(value));
 }
 
 }  // namespace
@@ -87,13 +88,6 @@ Result<std::optional<Backend>> read_backend(Store& store, const BackendPath& pat
                   .dev = {},
                   .state = State::Unknown,
                   .physical_device = {}};
-  const auto state = store.read(path / "state");
-  if (!state)
-    return failure(state.error());
-  if (!*state)
-    return std::nullopt;
-  backend.state = state_from(**state);
-
   struct {
     std::string_view key;
     std::string& value;
@@ -101,11 +95,22 @@ Result<std::optional<Backend>> read_backend(Store& store, const BackendPath& pat
                       {"mode", backend.mode},
                       {"dev", backend.dev},
                       {"physical-device", backend.physical_device}};
-  for (const auto& [key, value] : values) {
-    auto text = read_or_empty(store, path / key);
+  std::vector<std::string> paths{path / "state"};
+  for (const auto& each : values)
+    paths.push_back(path / each.key);
+  auto answers = store.read_each(paths);
+
+  const Value& state = answers.front();
+  if (!state)
+    return failure(state.error());
+  if (!*state)
+    return std::nullopt;
+  backend.state = state_from(**state);
+  for (std::size_t i = 0; i < std::size(values); ++i) {
+    auto text = or_empty(std::move(answers[i + 1]));
     if (!text)
       return failure(text.error());
-    value = std::move(*text);
+    values[i].value = std::move(*text);
   }
   return backend;
 }
@@ -115,33 +120,42 @@ namespace {
 Result<std::vector<Backend>> attached_backends(
     Store& store, const std::function<bool(const std::string& physical_device)>& wanted) {
   const std::string type = "vbd";
-  const std::string directory = "backend/" + type + '/';
-  std::vector<Backend> attached;
-  const auto frontends = store.list("backend/" + type);
+  const std::string directory = "backend/" + type;
+  const auto frontends = store.list(directory);
   if (!frontends)
     return failure(frontends.error());
-  for (const std::string& frontend : *frontends) {
-    const auto id = number_from<DomId>(frontend);
-    const auto devices = store.list(directory + frontend);
-    if (!devices)
-      return failure(devices.error());
-    for (const std::string& device : *devices) {
-      const auto number = number_from<unsigned>(device);
-      if (!id || !number)
-        continue;  // nothing that the toolstack makes
-      const BackendPath path(type, *id, *number);
-      // One read for each of the many disks that have nothing to do with us.
-      const auto physical = read_or_empty(store, path / "physical-device");
-      if (!physical)
-        return failure(physical.error());
-      if (!wanted(*physical))
-        continue;
-      auto backend = read_backend(store, path);
-      if (!backend)
-        return failure(backend.error());
-      if (*backend)
-        attached.push_back(std::move(**backend));
-    }
+  std::vector<std::string> directories;
+  for (const std::string& frontend : *frontends)
+    directories.push_back(directory + '/' + frontend);
+  const auto devices = store.list_each(directories);
+
+  std::vector<BackendPath> paths;
+  for (std::size_t i = 0; i < devices.size(); ++i) {
+    if (!devices[i])
+      return failure(devices[i].error());
+    const auto id = number_from<DomId>((*frontends)[i]);
+    for (const std::string& device : *devices[i])
+      if (const auto number = number_from<unsigned>(device); id && number)
+        paths.emplace_back(type, *id, *number);  // what else is there the toolstack did not make
+  }
+  // One value of each of the many disks that have nothing to do with us.
+  std::vector<std::string> keys;
+  for (const BackendPath& path : paths)
+    keys.push_back(path / "physical-device");
+  auto values = store.read_each(keys);
+
+  std::vector<Backend> attached;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const auto physical = or_empty(std::move(values[i]));
+    if (!physical)
+      return failure(physical.error());
+    if (!wanted(*physical))
+      continue;
+    auto backend = read_backend(store, paths[i]);
+    if (!backend)
+      return failure(backend.error());
+    if (*backend)
+      attached.push_back(std::move(**backend));
   }
   return attached;
 }
@@ -174,15 +188,19 @@ bool is_kept_of(std::string_view guest, std::string_view name) {
 }
 
 Result<Domain> read_domain(Store& store, DomId id) {
+  const auto home = [](DomId domain) { return "/local/domain/" + std::to_string(domain); };
   Domain domain{.id = id, .exists = store.domain_exists(id), .name = {}, .vm = {}, .target = {}};
-  const auto target = read_if_permitted(store, "/local/domain/" + std::to_string(id) + "/target");
+  auto answers = store.read_each({home(id) + "/target", home(id) + "/name", home(id) + "/vm"});
+  const auto target = if_permitted(std::move(answers[0]));
   if (!target)
     return failure(target.error());
   domain.target = number_from<DomId>(*target);
+  if (domain.target)
+    answers = store.read_each(
+        {home(id) + "/target", home(*domain.target) + "/name", home(*domain.target) + "/vm"});
 
-  const std::string home = "/local/domain/" + std::to_string(domain.target.value_or(id));
-  auto name = read_if_permitted(store, home + "/name");
-  auto vm = read_if_permitted(store, home + "/vm");
+  auto name = if_permitted(std::move(answers[1]));
+  auto vm = if_permitted(std::move(answers[2]));
   if (!name || !vm)
     return failure(!name ? name.error() : vm.error());
   domain.name = std::move(*name);

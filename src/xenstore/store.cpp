@@ -26,14 +26,22 @@ struct Close {
 };
 using Handle = std::unique_ptr<xs_handle, Close>;
 
-tl::unexpected<Error> refused(const std::string& doing, const std::string& path) {
-  const int code = errno;
+tl::unexpected<Error> refused(const std::string& doing, const std::string& path, int code = errno) {
   return failure("xenstore: cannot " + doing + " " + path + ": " + std::strerror(code), code);
+}
+
+/// "51712\0" "51728\0"
+std::vector<std::string> names_from(const std::string& payload) {
+  std::vector<std::string> names;
+  for (std::size_t begin = 0; begin < payload.size(); begin += names.back().size() + 1)
+    names.emplace_back(payload.c_str() + begin);
+  return names;
 }
 
 class Libxenstore final : public Store {
  public:
-  explicit Libxenstore(Handle handle) : handle_(std::move(handle)) {}
+  Libxenstore(Handle handle, std::optional<Pipeline> pipeline)
+      : handle_(std::move(handle)), pipeline_(std::move(pipeline)) {}
 
   Result<std::optional<std::string>> read(const std::string& path) override {
     unsigned int length = 0;
@@ -55,6 +63,45 @@ class Libxenstore final : public Store {
       return refused("list", path);
     }
     return std::vector<std::string>(names.get(), names.get() + count);
+  }
+
+  std::vector<Result<std::optional<std::string>>> read_each(
+      const std::vector<std::string>& paths) override {
+    if (!has_pipeline())
+      return Store::read_each(paths);
+    const auto answers = pipeline_->ask(Pipeline::Question::Read, paths);
+    std::vector<Result<std::optional<std::string>>> values;
+    values.reserve(answers.size());
+    for (const Pipeline::Answer& answer : answers) {
+      if (answer.error == 0)
+        values.emplace_back(answer.payload);
+      else if (answer.error == ENOENT)
+        values.emplace_back(std::nullopt);
+      else
+        values.emplace_back(refused("read", paths[values.size()], answer.error));
+    }
+    return values;
+  }
+
+  std::vector<Result<std::vector<std::string>>> list_each(
+      const std::vector<std::string>& paths) override {
+    if (!has_pipeline())
+      return Store::list_each(paths);
+    const auto answers = pipeline_->ask(Pipeline::Question::List, paths);
+    std::vector<Result<std::vector<std::string>>> lists;
+    lists.reserve(answers.size());
+    for (const Pipeline::Answer& answer : answers) {
+      const std::string& path = paths[lists.size()];
+      if (answer.error == 0)
+        lists.emplace_back(names_from(answer.payload));
+      else if (answer.error == E2BIG)  // in several parts
+        lists.push_back(list(path));
+      else if (answer.error == ENOENT)
+        lists.emplace_back();
+      else
+        lists.emplace_back(refused("list", path, answer.error));
+    }
+    return lists;
   }
 
   Result<void> write(const std::string& path, const std::string& value) override {
@@ -90,19 +137,39 @@ class Libxenstore final : public Store {
   }
 
  private:
+  /// What a transaction reads must go its way.
+  bool has_pipeline() const { return transaction_ == XBT_NULL && pipeline_; }
+
   Handle handle_;
   xs_transaction_t transaction_ = XBT_NULL;
+  std::optional<Pipeline> pipeline_;
 };
 
 }  // namespace
 
-Result<std::unique_ptr<Store>> connect() {
+std::vector<Result<std::optional<std::string>>> Store::read_each(
+    const std::vector<std::string>& paths) {
+  std::vector<Result<std::optional<std::string>>> values;
+  for (const std::string& path : paths)
+    values.push_back(read(path));
+  return values;
+}
+
+std::vector<Result<std::vector<std::string>>> Store::list_each(
+    const std::vector<std::string>& paths) {
+  std::vector<Result<std::vector<std::string>>> lists;
+  for (const std::string& path : paths)
+    lists.push_back(list(path));
+  return lists;
+}
+
+Result<std::unique_ptr<Store>> connect(std::optional<Pipeline> pipeline) {
   Handle handle(xs_open(0));
   if (!handle)
     return failure(std::string("cannot reach xenstored: ") + std::strerror(errno) +
                        ". Is this a Xen host, and is xenstored running (`pgrep -a xenstored`)?",
                    errno);
-  return std::make_unique<Libxenstore>(std::move(handle));
+  return std::make_unique<Libxenstore>(std::move(handle), std::move(pipeline));
 }
 
 }  // namespace block_drbd::xenstore

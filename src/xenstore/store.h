@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "result.h"
+#include "xenstore/pipeline.h"
 
 namespace block_drbd::xenstore {
 
@@ -25,6 +26,12 @@ class Store {
   /// The names below `path`; none when there is no such path.
   virtual Result<std::vector<std::string>> list(const std::string& path) = 0;
 
+  /// As `read` and `list` of each of these paths, in their order; not at one moment.
+  virtual std::vector<Result<std::optional<std::string>>> read_each(
+      const std::vector<std::string>& paths);
+  virtual std::vector<Result<std::vector<std::string>>> list_each(
+      const std::vector<std::string>& paths);
+
   /// Only inside a transaction.
   virtual Result<void> write(const std::string& path, const std::string& value) = 0;
 
@@ -37,7 +44,8 @@ class Store {
   virtual Result<void> transaction(const std::function<Result<void>()>& body) = 0;
 };
 
-/// Connects to xenstored through libxenstore. One connection, no reader thread.
-Result<std::unique_ptr<Store>> connect();
+/// Connects to xenstored through libxenstore, without a reader thread; many questions at once take
+/// a second connection (pipeline.h).
+Result<std::unique_ptr<Store>> connect(std::optional<Pipeline> pipeline = Pipeline::connect());
 
 }  // namespace block_drbd::xenstore

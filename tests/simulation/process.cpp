@@ -399,6 +399,9 @@ class ModelRecords : public record::Records {
     return take(resource + ".keeper");
   }
   Result<std::unique_ptr<record::Lock>> try_lock_healer() override { return take("healer"); }
+  Result<std::unique_ptr<record::Lock>> try_lock_place(unsigned number) override {
+    return take(std::to_string(number) + ".place");
+  }
   Result<std::unique_ptr<record::Lock>> try_lock(const std::string& resource) override {
     return take(resource + ".lock");
   }

@@ -372,6 +372,11 @@ class FakeRecords : public record::Records {
       return nullptr;
     return std::make_unique<FakeLock>(healer_locked);
   }
+  Result<std::unique_ptr<record::Lock>> try_lock_place(unsigned number) override {
+    if (places_taken[number])
+      return nullptr;
+    return std::make_unique<FakeLock>(places_taken[number]);
+  }
   Result<std::unique_ptr<record::Lock>> try_lock(const std::string& /*resource*/) override {
     if (resource_locked)
       return nullptr;
@@ -389,6 +394,7 @@ class FakeRecords : public record::Records {
   std::map<std::string, record::Outage> outages;
   bool keeper_locked = false;
   bool healer_locked = false;
+  std::map<unsigned, bool> places_taken;
   bool resource_locked = false;
   bool xen_locked = false;
   bool full = false;

@@ -85,7 +85,7 @@ std::unique_ptr<xenstore::Store> RealXenstored::connect() const {
 
 std::unique_ptr<xenstore::Store> RealXenstored::connect_from(unsigned domid) const {
   const XenstoredPath path(socket_of(domid));
-  auto store = xenstore::connect();
+  auto store = xenstore::connect(std::nullopt);  // its kernel asks one by one
   if (!store)
     throw std::runtime_error(store.error().message);
   return std::move(*store);

@@ -112,6 +112,67 @@ TEST_CASE("the names below a path", "[xenstored]") {
   CHECK_FALSE(store->list("/with blank"));
 }
 
+TEST_CASE("many questions at once have the answers that they have one by one", "[xenstored]") {
+  RealXenstored xenstored;
+  const auto store = xenstored.connect();
+  const std::string longest(3000, 'x');
+  xenstored.write("/test/empty", "");
+  xenstored.write("/test/bytes", "a\0b\xff"s);
+  std::vector<std::string> paths{"/test/missing", "/test/empty", "/with blank", "/test/bytes",
+                                 "/test"};
+  for (int number = 0; number < 200; ++number) {
+    paths.push_back("/test/many/" + std::to_string(number) + "/value");
+    xenstored.write(paths.back(), std::to_string(number) + longest);
+    paths.push_back("/test/many/" + std::to_string(number) + "/missing");
+  }
+  for (int number = 0; number < 1000; ++number)
+    xenstored.write("/test/large/a-rather-long-name-" + std::to_string(number), "");
+  paths.insert(paths.end(), {"/test/large", "/test/many", "/test/many/7"});
+
+  const auto values = store->read_each(paths);
+  const auto lists = store->list_each(paths);
+  REQUIRE(values.size() == paths.size());
+  REQUIRE(lists.size() == paths.size());
+  for (std::size_t i = 0; i < paths.size(); ++i) {
+    INFO(paths[i]);
+    const auto value = store->read(paths[i]);
+    const auto list = store->list(paths[i]);
+    CHECK(values[i].has_value() == value.has_value());
+    CHECK(lists[i].has_value() == list.has_value());
+    if (value && values[i])
+      CHECK(*values[i] == *value);
+    if (list && lists[i])
+      CHECK(*lists[i] == *list);
+    if (!value && !values[i])
+      CHECK(values[i].error().message == value.error().message);
+  }
+  CHECK(store->read_each({}).empty());
+}
+
+TEST_CASE("many questions in a transaction see what it has written", "[xenstored]") {
+  RealXenstored xenstored;
+  const auto store = xenstored.connect();
+  xenstored.write("/test/value", "before");
+  CHECK(store->transaction([&] {
+    auto written = store->write("/test/value", "within");
+    CHECK(*store->read_each({"/test/value"}).front() == "within");
+    return written;
+  }));
+  CHECK(*store->read_each({"/test/value"}).front() == "within");
+}
+
+TEST_CASE("a xenstored that dies leaves no question without an error", "[xenstored]") {
+  RealXenstored xenstored;
+  const auto store = xenstored.connect();
+  xenstored.write("/test/value", "");
+  xenstored.stop();
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    for (const auto& value : store->read_each({"/test/value", "/test/missing"}))
+      CHECK_FALSE(value);
+    CHECK_FALSE(store->list_each({"/test"}).front());
+  }
+}
+
 TEST_CASE("more names than one answer holds", "[xenstored]") {
   RealXenstored xenstored;
   for (int number = 0; number < 1000; ++number)

@@ -1,0 +1,120 @@
+#include "xenstore/pipeline.h"
+
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+
+extern "C" {
+#include <xen/io/xs_wire.h>
+}
+
+namespace block_drbd::xenstore {
+
+namespace {
+
+/// What is under way at a time. More gains nothing, and this many of the longest answers fit into a
+/// socket's buffer: xenstored never waits for us while we wait for it.
+constexpr std::size_t most_under_way = 32;
+
+/// Where libxenstore looks, too.
+const char* socket_path() {
+  const char* path = std::getenv("XENSTORED_PATH");
+  return path != nullptr ? path : "/run/xenstored/socket";
+}
+
+std::string request(xsd_sockmsg_type type, std::uint32_t number, const std::string& path) {
+  const xsd_sockmsg head{.type = type,
+                         .req_id = number,
+                         .tx_id = 0,
+                         .len = static_cast<std::uint32_t>(path.size() + 1)};
+  std::string text(reinterpret_cast<const char*>(&head), sizeof head);
+  return text.append(path.c_str(), path.size() + 1);
+}
+
+/// xenstored names its errors.
+int error_from(const std::string& name) {
+  for (const auto& [number, known] : xsd_errors)
+    if (name.c_str() == std::string_view(known))
+      return number;
+  return EINVAL;
+}
+
+}  // namespace
+
+std::optional<Pipeline> Pipeline::connect() {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const std::string_view path = socket_path();
+  Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!socket || path.size() >= sizeof address.sun_path)
+    return std::nullopt;
+  path.copy(address.sun_path, path.size());
+  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+    return std::nullopt;
+  return Pipeline(std::move(socket));
+}
+
+std::vector<Pipeline::Answer> Pipeline::ask(Question question,
+                                            const std::vector<std::string>& paths) {
+  const xsd_sockmsg_type type = question == Question::List ? XS_DIRECTORY : XS_READ;
+  std::vector<Answer> answers(paths.size(), Answer{.error = EIO, .payload = {}});
+  for (std::size_t first = 0; first < paths.size(); first += most_under_way) {
+    const std::size_t end = std::min(first + most_under_way, paths.size());
+    std::string requests;
+    for (std::size_t i = first; i < end; ++i)
+      requests += request(type, static_cast<std::uint32_t>(i), paths[i]);
+    bool whole = send(requests);
+    for (std::size_t i = first; whole && i < end; ++i)
+      whole = receive(static_cast<std::uint32_t>(i), answers[i]);
+    if (!whole) {
+      socket_ = Fd();
+      break;
+    }
+  }
+  return answers;
+}
+
+bool Pipeline::send(const std::string& requests) {
+  for (std::size_t sent = 0; sent < requests.size();) {
+    const ssize_t size =
+        ::send(socket_.get(), requests.data() + sent, requests.size() - sent, MSG_NOSIGNAL);
+    if (size < 0 && errno != EINTR)
+      return false;
+    sent += static_cast<std::size_t>(std::max<ssize_t>(size, 0));
+  }
+  return true;
+}
+
+/// xenstored answers in the order of the questions.
+bool Pipeline::receive(std::uint32_t number, Answer& answer) {
+  xsd_sockmsg head{};
+  if (!fill(sizeof head))
+    return false;
+  std::memcpy(&head, received_.data(), sizeof head);
+  if (head.req_id != number || head.len > XENSTORE_PAYLOAD_MAX || !fill(sizeof head + head.len))
+    return false;
+  answer.payload = received_.substr(sizeof head, head.len);
+  received_.erase(0, sizeof head + head.len);
+  answer.error = head.type == XS_ERROR ? error_from(answer.payload) : 0;
+  return true;
+}
+
+/// Until so much has been received.
+bool Pipeline::fill(std::size_t size) {
+  std::array<char, 16384> buffer;
+  while (received_.size() < size) {
+    const ssize_t more = ::recv(socket_.get(), buffer.data(), buffer.size(), 0);
+    if (more == 0 || (more < 0 && errno != EINTR))
+      return false;
+    received_.append(buffer.data(), static_cast<std::size_t>(std::max<ssize_t>(more, 0)));
+  }
+  return true;
+}
+
+}  // namespace block_drbd::xenstore
