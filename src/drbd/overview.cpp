@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <functional>
+#include <optional>
 
 #include "drbd/text.h"
 #include "file.h"
@@ -21,6 +23,34 @@ Result<std::string> printed(process::Processes& processes, const std::vector<std
     return failure('`' + argv[0] + ' ' + argv[1] + "` says: " + printable(take_line(said)));
   }
   return std::move(output->out);
+}
+
+/// More than these are asked about in one go.
+constexpr std::ptrdiff_t most_asked_singly = 8;
+
+/// `drbdsetup status` of one resource, or of all.
+using Status = std::function<Result<std::vector<Resource>>(const std::string& resource)>;
+
+/// DRBD 8.4. A node may have hundreds of resources, and status of all takes as long as everything
+/// else together; of those that are well /proc/drbd tells the same.
+Result<std::vector<Resource>> what_is_up(const std::vector<Settings>& settings,
+                                         std::string_view proc_drbd, const Status& status) {
+  auto told = read_proc(settings, proc_drbd);
+  if (told.empty() ||
+      std::ranges::count(told, false, &std::optional<Resource>::has_value) > most_asked_singly)
+    return status("");
+  std::vector<Resource> resources;
+  for (std::size_t i = 0; i < told.size(); ++i) {
+    if (told[i]) {
+      resources.push_back(std::move(*told[i]));
+      continue;
+    }
+    auto asked = status(settings[i].resource);
+    if (!asked || asked->size() != 1)
+      return status("");
+    resources.push_back(std::move(asked->front()));
+  }
+  return resources;
 }
 
 }  // namespace
@@ -47,29 +77,38 @@ Result<Overview> look_over(process::Processes& processes, const std::string& pro
   overview.version = read_version(*proc);
   const bool json = overview.generation == Generation::V9;
 
-  const auto drbdsetup = [&](const char* command, const std::vector<std::string>& options) {
+  const auto drbdsetup = [&](const char* command, const std::string& resource,
+                             const std::vector<std::string>& options) {
     std::vector<std::string> words{"drbdsetup", command};
-    if (!only.empty())
-      words.push_back(only);
+    if (!resource.empty())
+      words.push_back(resource);
     words.insert(words.end(), options.begin(), options.end());
     return printed(processes, words, limit);
   };
   using Words = std::vector<std::string>;
-  auto resources = drbdsetup("status", json ? Words{"--json", "--statistics"} : Words{"--verbose"})
-                       .and_then(json ? read_status_json : read_status_text);
-  if (!only.empty() && (!resources || resources->empty()))
-    return look_over(processes, proc_drbd, "", limit);  // it is not up
-  if (!resources)
-    return failure(resources.error());
-  overview.resources = std::move(*resources);
-  add_from_proc(overview.resources, *proc);
-
+  const Status status = [&](const std::string& resource) {
+    return drbdsetup("status", resource,
+                     json ? Words{"--json", "--statistics"} : Words{"--verbose"})
+        .and_then(json ? read_status_json : read_status_text);
+  };
+  Result<std::vector<Resource>> resources;
+  if (!only.empty()) {
+    resources = status(only);
+    if (!resources || resources->empty())
+      return look_over(processes, proc_drbd, "", limit);  // it is not up
+  }
   // Without --show-defaults: what is not shown has its default, and of many resources it is much.
-  auto settings = drbdsetup("show", json ? Words{"--json"} : Words{})
+  auto settings = drbdsetup("show", only, json ? Words{"--json"} : Words{})
                       .and_then(json ? read_show_json : read_show_text);
   if (!settings)
     return failure(settings.error());
+  if (only.empty())
+    resources = json ? status("") : what_is_up(*settings, *proc, status);
+  if (!resources)
+    return failure(resources.error());
   overview.settings = std::move(*settings);
+  overview.resources = std::move(*resources);
+  add_from_proc(overview.resources, *proc);
   return overview;
 }
 

@@ -23,8 +23,8 @@ struct Overview {
   const Settings* settings_of(std::string_view name) const;
 };
 
-/// `proc_drbd` is /proc/drbd, elsewhere in tests. Two commands. `only`: of this resource alone, if
-/// it is up; empty: of all, of which a node may have hundreds.
+/// `proc_drbd` is /proc/drbd, elsewhere in tests. `only`: of this resource alone, if it is up;
+/// empty: of all, of which a node may have hundreds.
 Result<Overview> look_over(process::Processes& processes, const std::string& proc_drbd,
                            const std::string& only, Duration limit);
 

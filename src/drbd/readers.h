@@ -56,6 +56,12 @@ std::map<int, Role> read_minor_roles(std::string_view proc_drbd);
 /// when a minor or the peer is gone.
 std::optional<Resource> read_again(Resource known, std::string_view proc_drbd);
 
+/// The state of each of these resources, in their order, as /proc/drbd has it (8.4); nothing for
+/// one about which `status` may have more to say: all is told of a resource that is well, of one
+/// that waits for its peer, and of one that is StandAlone.
+std::vector<std::optional<Resource>> read_proc(const std::vector<Settings>& settings,
+                                               std::string_view proc_drbd);
+
 /// The time left of each minor's resync, in seconds, from the line `finish: 0:01:30` (8.x).
 std::map<int, int> read_resync_times(std::string_view proc_drbd);
 

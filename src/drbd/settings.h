@@ -19,8 +19,15 @@ struct ConnectionSettings {
   std::string fencing = "dont-care";  ///< dont-care, resource-only, resource-and-stonith
 };
 
+/// One replicated device, as DRBD was told to make it.
+struct VolumeSettings {
+  int number = 0;
+  int minor = -1;
+};
+
 struct Settings {
   std::string resource;
+  std::vector<VolumeSettings> volumes{};  ///< as far as the text of `drbdsetup show` was read
   /// Empty when no connection is configured in the kernel: never connected, or StandAlone on 8.4.
   std::vector<ConnectionSettings> connections;
   /// DRBD 8.4, where it belongs to the disks and is known without a connection: that of the weakest

@@ -33,6 +33,12 @@ int strength(std::string_view fencing) {
   return fencing == "resource-and-stonith" ? 2 : fencing == "resource-only" ? 1 : 0;
 }
 
+bool set_number(int& target, std::string_view value) {
+  const auto number = number_from(value);
+  target = number.value_or(target);
+  return number.has_value();
+}
+
 class ShowReader {
  public:
   Result<std::vector<Settings>> read(std::string_view text) {
@@ -69,6 +75,8 @@ class ShowReader {
     }
     if (section_ == "/resource/connection")
       settings().connections.emplace_back();
+    else if (section_ == "/resource/_this_host/volume")
+      return set_number(settings().volumes.emplace_back().number, word(1));
     else if (section_ == "/resource/_this_host/volume/disk")
       fencing_of_disks_.emplace_back();
     return true;
@@ -103,6 +111,8 @@ class ShowReader {
       connection().peer_address = address();
     else if (section_ == "/resource/options" && name == "quorum")
       settings().quorum = word(1);
+    else if (section_ == "/resource/_this_host/volume" && name == "device" && word(1) == "minor")
+      return set_number(settings().volumes.back().minor, word(2));
     else if (section_ == "/resource/_this_host/volume/disk" && name == "fencing")
       fencing_of_disks_.back() = word(1);
     return true;

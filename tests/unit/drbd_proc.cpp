@@ -178,3 +178,67 @@ TEST_CASE("the version of the module", "[drbd][proc]") {
   CHECK(read_version("") == "");
   CHECK(read_version("DRBD is loaded\n") == "");
 }
+
+TEST_CASE("the state by the settings is what status says of the same moment", "[drbd][proc]") {
+  const auto shown = read_show_text(read_capture(both_secondary + "drbdsetup-show.alpha.txt").out);
+  REQUIRE(shown);
+  const auto resources =
+      read_proc(*shown, read_capture(both_secondary + "proc-drbd.alpha.txt").out);
+  REQUIRE(resources.size() == 2);
+  for (const auto& resource : resources) {
+    REQUIRE(resource);
+    Resource expected =
+        status_in(both_secondary + "drbdsetup-status-verbose-" + resource->name + ".alpha.txt");
+    for (Volume& volume : expected.volumes)
+      volume.role = Role::Secondary;
+    CHECK(render(*resource) == render(expected));
+  }
+}
+
+TEST_CASE("the state by the settings, of r1 in each of its states", "[drbd][proc]") {
+  const auto r1 = [](const std::string& minor_10, const std::string& minor_11, bool alone = false) {
+    Settings settings{.resource = "r1", .volumes = {{0, 10}, {1, 11}}, .connections = {}};
+    if (!alone)
+      settings.connections.emplace_back();
+    return read_proc({settings}, "10: " + minor_10 + "\n11: " + minor_11 + '\n').front();
+  };
+  const std::string well = "cs:Connected ro:Secondary/Secondary ds:UpToDate/UpToDate C r-----";
+  REQUIRE(r1(well, well));
+
+  SECTION("it waits for its peer") {
+    const std::string waits = "cs:WFConnection ro:Primary/Unknown ds:UpToDate/DUnknown C r-----";
+    const auto resource = r1(waits, waits);
+    REQUIRE(resource);
+    CHECK(resource->role == Role::Primary);
+    CHECK(resource->peers.front().connection == Connection::Connecting);
+    CHECK(resource->peers.front().role == Role::Unknown);
+    CHECK(resource->peers.front().volumes[1].replication == Replication::Off);
+  }
+  SECTION("it is alone") {
+    const auto resource =
+        r1("cs:StandAlone ro:Secondary/Unknown ds:UpToDate/DUnknown   r-----",
+           "cs:StandAlone ro:Primary/Unknown ds:Outdated/DUnknown   r-----", true);
+    REQUIRE(resource);
+    CHECK(resource->role == Role::Primary);
+    CHECK(resource->peers.empty());
+    CHECK(resource->volumes[0].role == Role::Secondary);
+    CHECK(resource->volumes[1].disk == Disk::Outdated);
+  }
+  SECTION("status has more to say, or something else") {
+    for (const char* line : {"cs:SyncTarget ro:Secondary/Primary ds:Inconsistent/UpToDate C r-----",
+                             "cs:Connected ro:Primary/Secondary ds:UpToDate/UpToDate C s-----",
+                             "cs:Connected ro:Primary/Secondary ds:UpToDate/UpToDate C r---d-",
+                             "cs:Connected ro:Secondary/Unknown ds:UpToDate/DUnknown C r-----",
+                             "cs:WFConnection ro:Secondary/Secondary ds:UpToDate/UpToDate C r-----",
+                             "cs:WFReportParams ro:Secondary/Unknown ds:UpToDate/DUnknown C r-----",
+                             "cs:StandAlone ro:Secondary/Unknown ds:UpToDate/DUnknown   r-----",
+                             "cs:Unconfigured", "cs:Connected", ""}) {
+      INFO(line);
+      CHECK_FALSE(r1(line, line));
+      CHECK_FALSE(r1(well, line));
+    }
+    CHECK_FALSE(r1(well, well, true));
+    CHECK_FALSE(r1("cs:Unconfigured", "cs:Unconfigured", true));
+    CHECK_FALSE(read_proc({Settings{.resource = "r1", .connections = {}}}, "").front());
+  }
+}
