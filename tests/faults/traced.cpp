@@ -87,7 +87,8 @@ class Tracer {
     ::kill(program_, point_.signal);
     if (point_.signal != SIGKILL) {
       let_go();
-      result_.code = wait_long_for(program_);
+      if (!result_.code)
+        result_.code = wait_long_for(program_);
       return;
     }
     int status = 0;
@@ -106,7 +107,7 @@ class Tracer {
       trace(PTRACE_INTERRUPT, pid);
       int status = 0;
       while (trace(PTRACE_DETACH, pid, 0, signal_of(status)) != 0) {
-        if (::waitpid(pid, &status, __WALL) != pid || has_ended(status))
+        if (::waitpid(pid, &status, __WALL) != pid || note_end(pid, status))
           break;
         note_child(pid, status);
       }
@@ -114,8 +115,15 @@ class Tracer {
     // Who was born meanwhile.
     int status = 0;
     for (pid_t pid = 0; (pid = ::waitpid(-1, &status, __WALL | WNOHANG)) > 0;)
-      if (!has_ended(status))
+      if (!note_end(pid, status))
         trace(PTRACE_DETACH, pid, 0, signal_of(status));
+  }
+
+  /// Whether a process has ended; nobody can wait for it again.
+  bool note_end(pid_t pid, int status) {
+    if (has_ended(status) && pid == program_)
+      result_.code = code_of(status);
+    return has_ended(status);
   }
 
   /// The signal that a process was stopped for, and shall have; 0: a stop of the tracer's own.
