@@ -125,7 +125,10 @@ Result<void> run_hotplug(Verb verb, const std::string& xenbus_path, Report& repo
   const auto records = open_records();
   const auto clock = process::steady_clock(interruption);
   const TimePoint end = clock->now() + hotplug::time_limit;
-  auto place = records ? hotplug::take_place(**records, *clock, serves_migration) : nullptr;
+  // What `gone` looks at is little, and all its time is for the lock of the resource.
+  auto place = records && verb != Verb::Gone
+                   ? hotplug::take_place(**records, *clock, report, serves_migration)
+                   : nullptr;
   const auto store = xenstore::connect();
   if (!store)
     return failure("backend " + path->text() + ": " + store.error().message + role_may_stay);

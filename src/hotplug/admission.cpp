@@ -1,6 +1,7 @@
 #include "hotplug/admission.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace block_drbd::hotplug {
 
@@ -8,14 +9,18 @@ namespace {
 
 constexpr unsigned places = 4;
 constexpr Duration longest_pause{20};
-/// Those who have the places may be stuck in DRBD, and are no reason to fail.
-constexpr Duration patience = std::chrono::seconds(10);
+/// Those who have the places may be stuck in DRBD. What is left of the toolstack's time must do for
+/// the patience with a Primary peer (policy/decide.h), and for the rollback.
+constexpr Duration patience = std::chrono::seconds(5);
+constexpr Duration quiet_for = std::chrono::seconds(1);
 
 }  // namespace
 
-std::unique_ptr<record::Lock> take_place(record::Records& records, Clock& clock,
+std::unique_ptr<record::Lock> take_place(record::Records& records, Clock& clock, Report& report,
                                          const std::function<bool()>& in_haste) {
-  const TimePoint until = clock.now() + patience;
+  const TimePoint begin = clock.now();
+  bool is_first = true;
+  bool said = false;
   for (Duration pause{1};; pause = std::min(pause * 2, longest_pause)) {
     for (unsigned number = 0; number < places; ++number) {
       auto place = records.try_lock_place(number);
@@ -24,8 +29,14 @@ std::unique_ptr<record::Lock> take_place(record::Records& records, Clock& clock,
       if (*place)
         return std::move(*place);
     }
-    if (in_haste() || clock.now() >= until || !clock.wait(pause))
+    if ((std::exchange(is_first, false) && in_haste()) || clock.now() - begin >= patience ||
+        !clock.wait(pause))
       return nullptr;
+    if (!said && clock.now() - begin >= quiet_for) {
+      report.tell(Severity::Notice,
+                  "waiting, because this node attaches or detaches many disks at the moment");
+      said = true;
+    }
   }
 }
 

@@ -6,16 +6,21 @@
 
 #include "clock.h"
 #include "record/records.h"
+#include "report.h"
 
 namespace block_drbd::hotplug {
 
-/// A place among those that work at the same time; nothing when none came free in time, or we were
-/// asked to end: one goes on without it then. `in_haste`: as above, at once, when all are taken.
+/// A place among those that work at the same time; nothing when none came free in time, when we
+/// were asked to end, or when all are taken and somebody is `in_haste`: one goes on without it
+/// then.
 ///
-/// When a host starts, hundreds of disks are attached at once, and each looks at all the others.
-/// With every connection xenstored gets slower for all; a few at a time are soonest done, all of
-/// them. It is freed by whoever begins to wait for something else, and ends with its holder.
-std::unique_ptr<record::Lock> take_place(record::Records& records, Clock& clock,
+/// Hundreds of disks may be attached or detached at once: by libvirt, in a driver domain, at the
+/// end of a host. Each looks at all the others, and xenstored gets slower for all with every
+/// connection; a few at a time are soonest done, all of them. A place is given up by whoever waits
+/// for a peer, for data, for a resource's lock or for a device to be closed. It is kept while DRBD
+/// changes a role and while the turn for Xen's lock comes, which is where the rest of a crowd would
+/// gather, and ends with its holder.
+std::unique_ptr<record::Lock> take_place(record::Records& records, Clock& clock, Report& report,
                                          const std::function<bool()>& in_haste);
 
 }  // namespace block_drbd::hotplug

@@ -28,7 +28,7 @@ struct Host {
   /// What the administrator chose for the resource; an error when that cannot be read.
   std::function<Result<policy::Choices>(const std::string& resource)> choices_for;
   std::minstd_rand random;
-  std::unique_ptr<record::Lock> place{};  ///< see hotplug/admission.h; given up when a wait begins
+  std::unique_ptr<record::Lock> place{};  ///< see hotplug/admission.h, also when it is given up
 };
 
 /// The time that a run may take. libxl kills a block script after 40 s and then tells nobody why,

@@ -195,12 +195,12 @@ Result<Domain> read_domain(Store& store, DomId id) {
   if (!target)
     return failure(target.error());
   domain.target = number_from<DomId>(*target);
+  answers.erase(answers.begin());
   if (domain.target)
-    answers = store.read_each(
-        {home(id) + "/target", home(*domain.target) + "/name", home(*domain.target) + "/vm"});
+    answers = store.read_each({home(*domain.target) + "/name", home(*domain.target) + "/vm"});
 
-  auto name = if_permitted(std::move(answers[1]));
-  auto vm = if_permitted(std::move(answers[2]));
+  auto name = if_permitted(std::move(answers[0]));
+  auto vm = if_permitted(std::move(answers[1]));
   if (!name || !vm)
     return failure(!name ? name.error() : vm.error());
   domain.name = std::move(*name);

@@ -22,10 +22,12 @@ namespace {
 /// socket's buffer: xenstored never waits for us while we wait for it.
 constexpr std::size_t most_under_way = 32;
 
-/// Where libxenstore looks, too.
-const char* socket_path() {
-  const char* path = std::getenv("XENSTORED_PATH");
-  return path != nullptr ? path : "/run/xenstored/socket";
+/// Where libxenstore looks, too: both must talk to the same xenstored.
+std::string socket_path() {
+  if (const char* path = std::getenv("XENSTORED_PATH"))
+    return path;
+  const char* directory = std::getenv("XENSTORED_RUNDIR");
+  return std::string(directory != nullptr ? directory : "/var/run/xenstored") + "/socket";
 }
 
 std::string request(xsd_sockmsg_type type, std::uint32_t number, const std::string& path) {
@@ -50,7 +52,7 @@ int error_from(const std::string& name) {
 std::optional<Pipeline> Pipeline::connect() {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  const std::string_view path = socket_path();
+  const std::string path = socket_path();
   Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!socket || path.size() >= sizeof address.sun_path)
     return std::nullopt;
@@ -71,7 +73,7 @@ std::vector<Pipeline::Answer> Pipeline::ask(Question question,
       requests += request(type, static_cast<std::uint32_t>(i), paths[i]);
     bool whole = send(requests);
     for (std::size_t i = first; whole && i < end; ++i)
-      whole = receive(static_cast<std::uint32_t>(i), answers[i]);
+      whole = receive(type, static_cast<std::uint32_t>(i), answers[i]);
     if (!whole) {
       socket_ = Fd();
       break;
@@ -92,12 +94,13 @@ bool Pipeline::send(const std::string& requests) {
 }
 
 /// xenstored answers in the order of the questions.
-bool Pipeline::receive(std::uint32_t number, Answer& answer) {
+bool Pipeline::receive(std::uint32_t type, std::uint32_t number, Answer& answer) {
   xsd_sockmsg head{};
   if (!fill(sizeof head))
     return false;
   std::memcpy(&head, received_.data(), sizeof head);
-  if (head.req_id != number || head.len > XENSTORE_PAYLOAD_MAX || !fill(sizeof head + head.len))
+  if (head.req_id != number || (head.type != type && head.type != XS_ERROR) ||
+      head.len > XENSTORE_PAYLOAD_MAX || !fill(sizeof head + head.len))
     return false;
   answer.payload = received_.substr(sizeof head, head.len);
   received_.erase(0, sizeof head + head.len);

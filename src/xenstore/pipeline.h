@@ -1,6 +1,7 @@
 // Many questions to xenstored at once.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,9 +11,9 @@
 namespace block_drbd::xenstore {
 
 /// libxenstore waits for each answer before it asks the next, and most of that time goes into
-/// waking up xenstored and us in turn: 65 µs for each, where questions that are sent together
-/// take 5. A look at all disks of a host is hundreds of them, and the guest that arrives waits.
-/// A connection beside libxenstore's own, for questions outside of transactions.
+/// waking up xenstored and us in turn: two to ten times what an answer takes by itself. A look at
+/// all disks of a host is hundreds of them, and the guest that arrives waits. A connection beside
+/// libxenstore's own, for questions outside of transactions.
 class Pipeline {
  public:
   /// Nothing where xenstored has no socket for us: in a driver domain, or where it runs in a domain
@@ -33,7 +34,7 @@ class Pipeline {
   explicit Pipeline(Fd socket) : socket_(std::move(socket)) {}
 
   bool send(const std::string& requests);
-  bool receive(std::uint32_t number, Answer& answer);
+  bool receive(std::uint32_t type, std::uint32_t number, Answer& answer);
   bool fill(std::size_t size);
 
   Fd socket_;

@@ -4,6 +4,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -309,6 +310,52 @@ std::vector<Case> of_the_clock() {
            }}};
 }
 
+/// As many as work at the same time.
+std::vector<block_drbd::Fd> take_all_places(const Node& node) {
+  std::vector<block_drbd::Fd> places;
+  for (int number = 0; number < 4; ++number) {
+    const std::string path = node.run("block-drbd/" + std::to_string(number) + ".place");
+    places.emplace_back(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    ::flock(places.back().get(), LOCK_EX | LOCK_NB);
+  }
+  return places;
+}
+
+std::vector<Case> of_others() {
+  const Words says_why{"attaches or detaches many disks"};
+  return {
+      {"when a guest starts",
+       [says_why](Node& node, Complaints& complaints) {
+         must(node.inside([] { return ::mkdir("/run/block-drbd", 0700) == 0; }), complaints);
+         auto places = take_all_places(node);
+         node.create(web);
+         const Ended added = node.add(web);
+         judge_add(node, web, added, {}, complaints);
+         expect_words(added.said, says_why, complaints);
+         node.close(web);
+         const Ended removed = node.remove(web);
+         judge_remove(node, removed, {}, complaints);
+         expect_words(removed.said, says_why, complaints);
+         places.clear();
+         all_is_well_again(node, web, complaints);
+       }},
+      // All of its time is needed, and what the places took is gone.
+      {"and DRBD does not answer",
+       [says_why](Node& node, Complaints& complaints) {
+         must(node.inside([] { return ::mkdir("/run/block-drbd", 0700) == 0; }), complaints);
+         auto places = take_all_places(node);
+         node.create(web);
+         node.faults("primary hang");
+         const Ended added = node.add(web);
+         judge_add(node, web, added, {"cannot become Primary"}, complaints);
+         expect_words(added.said, says_why, complaints);
+         node.faults("");
+         places.clear();
+         all_is_well_again(node, web, complaints);
+       }},
+  };
+}
+
 }  // namespace
 
 TEST_CASE("the node misbehaves", "[machine]") {
@@ -318,6 +365,7 @@ TEST_CASE("the node misbehaves", "[machine]") {
       {"no more processes", of_processes()},
       {"not enough memory", of_memory()},
       {"not enough descriptors", of_descriptors()},
+      {"others are stuck", of_others()},
       {"the time of day jumps while a guest waits for its device", of_the_clock()},
   });
 }

@@ -114,7 +114,12 @@ TEST_CASE("the names below a path", "[xenstored]") {
 
 TEST_CASE("many questions at once have the answers that they have one by one", "[xenstored]") {
   RealXenstored xenstored;
-  const auto store = xenstored.connect();
+  const XenstoredPath path(xenstored.socket());
+  auto pipeline = Pipeline::connect();
+  REQUIRE(pipeline);
+  const auto connected = connect(std::move(pipeline));
+  REQUIRE(connected);
+  const auto& store = *connected;
   const std::string longest(3000, 'x');
   xenstored.write("/test/empty", "");
   xenstored.write("/test/bytes", "a\0b\xff"s);
