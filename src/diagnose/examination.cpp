@@ -36,6 +36,19 @@ bool is_named_twice(const std::vector<Disk>& disks, const Disk& disk) {
          }) > 1;
 }
 
+/// Who names a resource alone asks about all its volumes; a disk line that does so is wrong.
+std::vector<Target> with_volumes(const Facts& facts, const Target& target) {
+  const bool is_line = !target.vdev.empty() || !target.guest.empty();
+  const drbd::Resource* resource = facts.drbd.resource(target.spec.resource);
+  if (is_line || target.spec.volume || !target.driver_domain.empty() || resource == nullptr ||
+      resource->volumes.size() < 2)
+    return {target};
+  std::vector<Target> targets(resource->volumes.size(), target);
+  for (std::size_t i = 0; i < targets.size(); ++i)
+    targets[i].spec.volume = resource->volumes[i].number;
+  return targets;
+}
+
 }  // namespace
 
 bool Examination::has_problem() const {
@@ -52,7 +65,8 @@ Examination examine(const Facts& facts, const std::vector<Target>& asked) {
   examination.findings = findings_on_node(facts);
   std::set<std::string> named;
   for (const Target& target : asked) {
-    examination.disks.push_back(look_at(facts, target));
+    for (Target& each : with_volumes(facts, target))
+      examination.disks.push_back(look_at(facts, std::move(each)));
     if (target.driver_domain.empty())
       named.insert(target.spec.resource);
   }

@@ -27,6 +27,7 @@ struct Facts {
   /// reason in `configuration_trouble`.
   std::optional<std::vector<std::string>> configured;
   std::string configuration_trouble;
+  bool has_drbdadm = true;
   /// Whether two primaries are configured, of the resources on which they are allowed now.
   std::map<std::string, bool> two_primaries_configured;
 

@@ -63,6 +63,7 @@ class Looker {
     idle_primary();
     stale_claims();
     two_primaries();
+    disks_gone();
     connections();
     disks();
     disks_of_peers();
@@ -239,7 +240,10 @@ class Looker {
                     "): nothing is replicated, and nobody here knows whether a guest runs there",
                 "look whether that node and the network between are up, and at `block-drbd test " +
                     name() + "` there. Both are up? On both, and it takes some seconds:\n" +
-                    "drbdadm adjust " + name());
+                    "drbdadm adjust " + name() +
+                    "\nstill not? Compare addresses, protocol and secret on both, and look at the "
+                    "firewall:\ndrbdadm dump " +
+                    name());
     }
   }
 
@@ -272,6 +276,19 @@ class Looker {
                                   "node, connects them again. Else "
                                 : "") +
                     "on both nodes, first on the one that kept its power:\ndrbdadm adjust " +
+                    name() +
+                    "\nif it is StandAlone again, the configurations differ: make them alike on "
+                    "both nodes, and adjust again. See\ndrbdadm dump " +
+                    name());
+        return;
+      case drbd::Parted::SettingsDiffer:
+        problem("other-settings-differ",
+                what +
+                    ": the nodes differ in a setting that must be the same on both, such as the "
+                    "protocol; the kernel log names it",
+                "see\ndmesg | grep 'drbd " + name() +
+                    ".*incompatible'\nand make the configurations of both nodes alike, then on "
+                    "both:\ndrbdadm adjust " +
                     name());
         return;
       case drbd::Parted::UnrelatedData:
@@ -290,6 +307,9 @@ class Looker {
       case drbd::Parted::Unknown:
         break;
     }
+    // `drbdadm up` ends at a disk that cannot be used, and what mends that connects, too.
+    if (has("disk-gone"))
+      return;
     problem("standalone",
             what + ". The kernel log here does not say why" +
                 (facts_.kernel_log_trouble.empty() ? "" : " (" + facts_.kernel_log_trouble + ')') +
@@ -298,26 +318,36 @@ class Looker {
                 "\nif it is StandAlone again, look on both at:\ndmesg | grep drbd");
   }
 
+  static bool is_gone(const Volume& volume) {
+    return (volume.disk == Disk::Diskless && !volume.is_client) || volume.disk == Disk::Failed ||
+           volume.disk == Disk::Detaching;
+  }
+
+  void disks_gone() {
+    for (const Volume& volume : resource_.volumes)
+      if (is_gone(volume))
+        problem("disk-gone",
+                volume_name(volume) + ": the disk of this node is " +
+                    std::string(to_string(volume.disk)) +
+                    (drbd::sees_any_peer(resource_)
+                         ? ": the data is read and written on another node, as long as that is "
+                           "connected"
+                         : ", and no other node is connected: there is no data here"),
+                "look for I/O errors with dmesg, and replace the disk. A new one, and no other, is "
+                "made ready by\ndrbdadm create-md " +
+                    name() + "\nin any case then:\ndrbdadm adjust " + name());
+  }
+
   void disks() {
     for (const Volume& volume : resource_.volumes) {
-      if (volume.disk == Disk::UpToDate || is_target_of_resync(resource_, volume))
+      if (volume.disk == Disk::UpToDate || is_target_of_resync(resource_, volume) ||
+          is_gone(volume))
         continue;
       const std::string what =
           volume_name(volume) + ": the disk of this node is " + std::string(to_string(volume.disk));
       switch (volume.disk) {
         case Disk::Diskless:
-          if (volume.is_client)
-            break;
-          [[fallthrough]];
-        case Disk::Failed:
-        case Disk::Detaching:
-          problem("disk-gone",
-                  what +
-                      ": the data is read and written on another node, as long as "
-                      "that is connected",
-                  "look for I/O errors with dmesg, and replace the disk, then\ndrbdadm attach " +
-                      name());
-          break;
+          break;  // a client
         case Disk::Inconsistent:
         case Disk::Outdated:
           problem("disk-not-good", what + ": the data here must not be used alone",
@@ -356,9 +386,9 @@ class Looker {
                   volume_name(*volume) + ": the disk of " + policy::name_of(peer, settings_) +
                       " is " + std::string(to_string(each.disk)) +
                       ": it holds no copy of the data any more",
-                  "there: look for I/O errors with dmesg, and replace the disk, then\n"
-                  "drbdadm attach " +
-                      name());
+                  "there: look for I/O errors with dmesg, and replace the disk. A new one, and no "
+                  "other, is made ready by\ndrbdadm create-md " +
+                      name() + "\nin any case then, there:\ndrbdadm adjust " + name());
       }
   }
 
@@ -369,9 +399,21 @@ class Looker {
           continue;
         const Volume* volume = resource_.volume(each.number);
         const bool is_target = volume != nullptr && is_target_of_resync(resource_, *volume);
-        std::string text = (volume == nullptr ? name() : volume_name(*volume)) +
-                           " is being copied " + (is_target ? "from " : "to ") +
-                           policy::name_of(peer, settings_);
+        const std::string what = volume == nullptr ? name() : volume_name(*volume);
+        const std::string other = (is_target ? "from " : "to ") + policy::name_of(peer, settings_);
+        if (each.paused_by.find("user") != std::string::npos ||
+            each.paused_by.find("peer") != std::string::npos) {
+          const bool here = each.paused_by.find("user") != std::string::npos;
+          problem("resync-paused",
+                  what + " is not being copied " + other + ": a person has paused that " +
+                      (here ? "here" : "on the other node") +
+                      ", and until it goes on and ends there is one good copy less",
+                  (here ? "" : "on the other node:\n") + ("drbdadm resume-sync " + name()));
+          continue;
+        }
+        std::string text = what + " is being copied " + other;
+        if (!each.paused_by.empty())
+          text += ", as soon as the resync that is before it has ended";
         if (each.in_sync)
           text += ", " + std::to_string(std::lround(std::floor(*each.in_sync))) + " % done";
         if (each.seconds_left)
@@ -526,7 +568,9 @@ std::vector<Finding> findings_on_node(const Facts& facts) {
             (facts.is_root
                  ? ". Guests start all the same with what is up; `drbdadm` and the next boot do not"
                  : ""),
-        facts.is_root ? "mend that file; what is wrong is told in full by\ndrbdadm dump all" : "");
+        !facts.is_root      ? ""
+        : facts.has_drbdadm ? "mend that file; what is wrong is told in full by\ndrbdadm dump all"
+                            : "install drbd-utils");
   if (!facts.xenstore_trouble.empty())
     add("no-xenstore", facts.is_root,
         "xenstore cannot be read, so no guest can be seen: " + facts.xenstore_trouble,

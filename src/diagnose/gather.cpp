@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 
 #include "hotplug/survey.h"
 #include "process/detached.h"
@@ -71,6 +72,7 @@ void look_at_drbd(Facts& facts, const Sources& sources, const std::set<std::stri
     facts.configured = std::move(*configured);
   else
     facts.configuration_trouble = configured.error().message;
+  facts.has_drbdadm = configured || configured.error().code != ENOENT;
 
   for (const drbd::Settings& each : facts.drbd.settings)
     if (each.allows_two_primaries())

@@ -130,7 +130,11 @@ class Judge {
       return refused(wait, last.because);
     if (!answer.ok())
       return fails(policy::explain_promotion(resource_.name, answer));
-    return works(wait.empty() ? nothing_seen_in_the_way() : "would " + wait + ", then start");
+    const bool is_remote = volume_.disk == Disk::Diskless && !volume_.is_client;
+    return works((wait.empty() ? nothing_seen_in_the_way() : "would " + wait + ", then start") +
+                 (is_remote ? "; but all its data is on another node: should the connection be "
+                              "lost, the guest stands still"
+                            : ""));
   }
 
   Verdict migration() {
@@ -172,6 +176,8 @@ class Judge {
           return "the nodes differ in allow-two-primaries";
         case drbd::Parted::UnrelatedData:
           return "the disks never were copies of each other";
+        case drbd::Parted::SettingsDiffer:
+          return "the nodes differ in their settings";
         case drbd::Parted::SecretsDiffer:
           return "the nodes do not accept each other's secret";
         case drbd::Parted::Unknown:

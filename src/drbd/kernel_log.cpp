@@ -25,6 +25,7 @@ constexpr struct {
   Parted parted;
 } reasons[] = {
     {"Split-Brain detected but unresolved", Parted::SplitBrain},
+    {"incompatible ", Parted::SettingsDiffer},  // "protocol settings", and a dozen others
     {two_primaries_differ, Parted::TwoPrimaries},
     {"Unrelated data, aborting", Parted::UnrelatedData},
     {"Authentication of peer failed", Parted::SecretsDiffer},

@@ -15,10 +15,11 @@ namespace block_drbd::drbd {
 /// Why DRBD gave up a connection (StandAlone).
 enum class Parted {
   Unknown,
-  SplitBrain,     ///< both nodes have changed the data without each other
-  TwoPrimaries,   ///< allow-two-primaries differs between the nodes
-  UnrelatedData,  ///< the disks never were copies of each other
-  SecretsDiffer,  ///< the nodes do not accept each other (cram-hmac-alg, shared-secret)
+  SplitBrain,      ///< both nodes have changed the data without each other
+  SettingsDiffer,  ///< another setting of the connection differs between the nodes: the protocol
+  TwoPrimaries,    ///< allow-two-primaries differs between the nodes
+  UnrelatedData,   ///< the disks never were copies of each other
+  SecretsDiffer,   ///< the nodes do not accept each other (cram-hmac-alg, shared-secret)
 };
 
 /// The last reason that the log gives for this resource and peer. The words are DRBD's

@@ -91,6 +91,9 @@ struct PeerVolume {
   std::optional<double> in_sync{};    ///< percent, during a resync
   std::optional<int> seconds_left{};  ///< of the resync, where it is told
   bool is_client = false;             ///< DRBD 9: it has no disk there, and that is meant
+  /// What holds a resync up, in DRBD's words: "user", "peer" (a person here, there), "dependency"
+  /// (resync-after another one), or several; empty when nothing does.
+  std::string paused_by{};
 };
 
 /// A node on the other end of a connection.

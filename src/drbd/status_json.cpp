@@ -25,6 +25,8 @@ PeerVolume read_peer_volume(const Json& json) {
   volume.is_client = member(json, "peer-client") == true;
   if (const Json& done = member(json, "percent-resync-done"); done.is_number())
     volume.in_sync = done.get<double>();
+  if (const std::string_view paused_by = text_of(json, "resync-suspended"); paused_by != "no")
+    volume.paused_by = paused_by;
   volume.seconds_left = number_of(json, "estimated-seconds-to-finish");
   return volume;
 }

@@ -71,6 +71,8 @@ bool set_peers(Peer& peer, std::string_view key, std::string_view value) {
     current(peer.volumes).disk = disk_from(value);
   else if (key == "peer-client")
     current(peer.volumes).is_client = value == "yes";
+  else if (key == "resync-suspended")
+    current(peer.volumes).paused_by = value == "no" ? "" : value;
   else if (key == "done")
     current(peer.volumes).in_sync = number_from<double>(value);
   return true;

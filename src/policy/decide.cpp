@@ -100,7 +100,11 @@ const User* second_instance(const Situation& situation) {
 std::string busy(const Request& request, const User& user) {
   const std::string used = title(request) + " is already in use on this node: " + user.description;
   if (user.relation == Relation::Host)
-    return used + ". Two users would destroy the data. Release it first";
+    return used +
+           ". Two users would destroy the data. Release it first (`umount`, `swapoff` or the like, "
+           "then "
+           "`drbdadm secondary " +
+           request.resource + "`)";
   if (xenstore::is_kept_of(request.guest, user.guest))
     return used +
            " has it. xl has kept that one of this guest (on_crash=rename-restart), and its last "

@@ -184,6 +184,20 @@ const std::vector<std::pair<std::string, Make>> states = {
        for (drbd::Volume& volume : state.resource().volumes)
          volume.role.reset();
      }},
+    {"both-volumes-asked-for",
+     [](State& state) {
+       state.resource().volumes.push_back(State::volume(1, 2));
+       state.resource().peers.front().volumes.push_back(
+           {.number = 1,
+            .replication = drbd::Replication::Established,
+            .disk = drbd::Disk::UpToDate});
+       state.asked.push_back(*target_from("Wheezy"));
+     }},
+    {"volume-missing-in-line",
+     [](State& state) {
+       state.resource().volumes.push_back(State::volume(1, 2));
+       state.asked.push_back(*target_from("drbd:Wheezy,xvda,w"));
+     }},
     {"idle-primary", [](State& state) { state.is_primary(); }},
     {"idle-primary-of-a-guest",
      [](State& state) {
@@ -289,6 +303,22 @@ const std::vector<std::pair<std::string, Make>> states = {
            "4,812,99,-;drbd Wheezy: expected AuthChallenge packet, received: ReportProtocol\n"
            "3,813,99,-;drbd Wheezy: Authentication of peer failed\n");
      }},
+    {"other-settings-differ",
+     [](State& state) {
+       state.parted("3,812,99,-;drbd Wheezy: incompatible protocol settings\n");
+     }},
+    {"drbdadm-missing",
+     [](State& state) {
+       state.facts.configured.reset();
+       state.facts.has_drbdadm = false;
+       state.facts.configuration_trouble =
+           "the tool drbdadm is not installed on this node, or cannot be executed";
+     }},
+    {"disk-gone-alone",
+     [](State& state) {
+       state.parted("");
+       state.resource().volumes.front().disk = drbd::Disk::Diskless;
+     }},
     {"unrelated-data",
      [](State& state) { state.parted("1,812,99,-;block drbd1: Unrelated data, aborting!\n"); }},
     {"disk-gone",
@@ -349,6 +379,25 @@ const std::vector<std::pair<std::string, Make>> states = {
        there.disk = drbd::Disk::Inconsistent;
        there.in_sync = 99.99;
        there.seconds_left = 7500;
+     }},
+    {"resync-paused",
+     [](State& state) {
+       state.resource().volumes.front().disk = drbd::Disk::Inconsistent;
+       auto& there = state.resource().peers.front().volumes.front();
+       there.replication = drbd::Replication::PausedSyncT;
+       there.paused_by = "user";
+     }},
+    {"resync-paused-there",
+     [](State& state) {
+       auto& there = state.resource().peers.front().volumes.front();
+       there.replication = drbd::Replication::PausedSyncS;
+       there.paused_by = "peer,dependency";
+     }},
+    {"resync-after-another",
+     [](State& state) {
+       auto& there = state.resource().peers.front().volumes.front();
+       there.replication = drbd::Replication::PausedSyncS;
+       there.paused_by = "dependency";
      }},
     {"suspended",
      [](State& state) {

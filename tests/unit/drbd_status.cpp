@@ -291,3 +291,29 @@ TEST_CASE("the errors of the status readers", "[drbd][status]") {
   CHECK(message(read_status_text("r0 role:Secondary\n  disk:UpToDate\n")) ==
         "what `drbdsetup status` printed breaks off in the middle");
 }
+
+TEST_CASE("what holds a resync up", "[drbd][status]") {
+  const auto paused_by = [](const Result<std::vector<Resource>>& resources) {
+    REQUIRE(resources);
+    return resources->front().peers.front().volumes.front().paused_by;
+  };
+  const auto text = [&](const std::string& word) {
+    return paused_by(read_status_text(
+        "r0 role:Secondary\n  volume:0 minor:1 disk:Inconsistent\n  peer connection:Connected\n    "
+        "volume:0 replication:PausedSyncT peer-disk:UpToDate resync-suspended:" +
+        word + "\n\n"));
+  };
+  const auto json = [&](const std::string& word) {
+    return paused_by(read_status_json(
+        R"([{"name":"r0","role":"Secondary","devices":[],"connections":[{"peer-node-id":1,)"
+        R"("name":"b","connection-state":"Connected","peer-role":"Secondary","peer_devices":[)"
+        R"({"volume":0,"replication-state":"PausedSyncT","resync-suspended":")" +
+        word + "\"}]}]}]"));
+  };
+  for (const char* word : {"user", "peer,dependency"}) {
+    CHECK(text(word) == word);
+    CHECK(json(word) == word);
+  }
+  CHECK(text("no").empty());
+  CHECK(json("no").empty());
+}
