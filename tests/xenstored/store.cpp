@@ -2,6 +2,7 @@
 #include "xenstore/store.h"
 
 #include <cerrno>
+#include <filesystem>
 
 #include "catch.h"
 #include "hotplug/publish.h"
@@ -450,4 +451,22 @@ TEST_CASE("a xenstored that is not there is said, with what to look at", "[xenst
   const auto store = connect();
   REQUIRE_FALSE(store);
   CHECK(store.error().message.find("cannot reach xenstored") != std::string::npos);
+}
+
+TEST_CASE("a domain that comes and goes leaves nothing behind in xenstored", "[xenstored]") {
+  RealXenstored xenstored;
+  const auto descriptors = [&] {
+    namespace fs = std::filesystem;
+    const fs::directory_iterator all("/proc/" + std::to_string(xenstored.pid()) + "/fd");
+    return std::distance(fs::begin(all), fs::end(all));
+  };
+  const auto comes_and_goes = [&] {
+    xenstored.introduce(5);
+    xenstored.release(5);
+  };
+  comes_and_goes();
+  const auto before = descriptors();
+  for (int time = 0; time < 20; ++time)
+    comes_and_goes();
+  CHECK(descriptors() <= before + 1);  // one that is about to be closed
 }

@@ -90,6 +90,12 @@ class Kernel {
   }
 
   void* ring() { return ring_; }
+  /// Nobody is connected.
+  void empty_ring() {
+    for (std::uint32_t* each :
+         {&ring_->req_prod, &ring_->req_cons, &ring_->rsp_prod, &ring_->rsp_cons})
+      index(*each) = 0;
+  }
   void wake() const { signal_event(woken_); }
 
  private:
@@ -147,7 +153,7 @@ class Kernel {
   int woken_;
 };
 
-/// By domain. One that is released and introduced again gets a new one; the old one sleeps on.
+/// By domain. One that is released and introduced again has the same, with an empty ring.
 std::map<std::uint32_t, Kernel*>& kernels() {
   static std::map<std::uint32_t, Kernel*> all;
   return all;
@@ -255,7 +261,9 @@ int xengnttab_set_max_grants(xengnttab_handle*, std::uint32_t) {
 }
 void* xengnttab_map_grant_ref(xengnttab_handle*, std::uint32_t domid, std::uint32_t, int) {
   Kernel*& kernel = kernels()[domid];
-  kernel = new Kernel(domid);
+  if (kernel == nullptr)
+    kernel = new Kernel(domid);
+  kernel->empty_ring();
   return kernel->ring();
 }
 int xengnttab_unmap(xengnttab_handle*, void*, std::uint32_t) {
