@@ -399,19 +399,20 @@ class Looker {
           continue;
         const Volume* volume = resource_.volume(each.number);
         const bool is_target = volume != nullptr && is_target_of_resync(resource_, *volume);
-        const std::string what = volume == nullptr ? name() : volume_name(*volume);
-        const std::string other = (is_target ? "from " : "to ") + policy::name_of(peer, settings_);
-        if (each.paused_by.find("user") != std::string::npos ||
-            each.paused_by.find("peer") != std::string::npos) {
-          const bool here = each.paused_by.find("user") != std::string::npos;
-          problem("resync-paused",
-                  what + " is not being copied " + other + ": a person has paused that " +
-                      (here ? "here" : "on the other node") +
-                      ", and until it goes on and ends there is one good copy less",
-                  (here ? "" : "on the other node:\n") + ("drbdadm resume-sync " + name()));
+        const bool paused_here = each.paused_by.find("user") != std::string::npos;
+        const bool is_paused = paused_here || each.paused_by.find("peer") != std::string::npos;
+        std::string text = volume == nullptr ? name() : volume_name(*volume);
+        text += is_paused ? " is not being copied " : " is being copied ";
+        text += is_target ? "from " : "to ";
+        text += policy::name_of(peer, settings_);
+        if (is_paused) {
+          text += ": a person has paused that ";
+          text += paused_here ? "here" : "on the other node";
+          text += ", and until it goes on and ends there is one good copy less";
+          problem("resync-paused", text,
+                  (paused_here ? "" : "on the other node:\n") + ("drbdadm resume-sync " + name()));
           continue;
         }
-        std::string text = what + " is being copied " + other;
         if (!each.paused_by.empty())
           text += ", as soon as the resync that is before it has ended";
         if (each.in_sync)

@@ -13,6 +13,6 @@ inline constexpr std::string_view outage_suffix = ".outage";
 inline constexpr std::string_view lock_suffix = ".lock";
 inline constexpr std::string_view keeper_suffix = ".keeper";
 inline constexpr std::string_view place_suffix = ".place";  ///< of the node, numbered
-inline constexpr std::string_view healer_name = "healer";  ///< of the node
+inline constexpr std::string_view healer_name = "healer";   ///< of the node
 
 }  // namespace block_drbd::record

@@ -125,8 +125,9 @@ Result<std::vector<Backend>> attached_backends(
   if (!frontends)
     return failure(frontends.error());
   std::vector<std::string> directories;
+  directories.reserve(frontends->size());
   for (const std::string& frontend : *frontends)
-    directories.push_back(directory + '/' + frontend);
+    directories.push_back(std::string(directory).append("/").append(frontend));
   const auto devices = store.list_each(directories);
 
   std::vector<BackendPath> paths;
@@ -140,6 +141,7 @@ Result<std::vector<Backend>> attached_backends(
   }
   // One value of each of the many disks that have nothing to do with us.
   std::vector<std::string> keys;
+  keys.reserve(paths.size());
   for (const BackendPath& path : paths)
     keys.push_back(path / "physical-device");
   auto values = store.read_each(keys);
@@ -171,7 +173,7 @@ Result<std::vector<Backend>> backends_attached_to(Store& store,
 
 Result<std::vector<Backend>> backends_on_major(Store& store, unsigned major) {
   std::array<char, 16> beginning{};
-  std::snprintf(beginning.data(), beginning.size(), "%x:", major);
+  static_cast<void>(std::snprintf(beginning.data(), beginning.size(), "%x:", major));
   return attached_backends(store, [&](const std::string& physical_device) {
     return physical_device.starts_with(beginning.data());
   });

@@ -150,6 +150,7 @@ class Libxenstore final : public Store {
 std::vector<Result<std::optional<std::string>>> Store::read_each(
     const std::vector<std::string>& paths) {
   std::vector<Result<std::optional<std::string>>> values;
+  values.reserve(paths.size());
   for (const std::string& path : paths)
     values.push_back(read(path));
   return values;
@@ -158,6 +159,7 @@ std::vector<Result<std::optional<std::string>>> Store::read_each(
 std::vector<Result<std::vector<std::string>>> Store::list_each(
     const std::vector<std::string>& paths) {
   std::vector<Result<std::vector<std::string>>> lists;
+  lists.reserve(paths.size());
   for (const std::string& path : paths)
     lists.push_back(list(path));
   return lists;
