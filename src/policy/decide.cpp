@@ -102,8 +102,7 @@ std::string busy(const Request& request, const User& user) {
   if (user.relation == Relation::Host)
     return used +
            ". Two users would destroy the data. Release it first (`umount`, `swapoff` or the like, "
-           "then "
-           "`drbdadm secondary " +
+           "then `drbdadm secondary " +
            request.resource + "`)";
   if (xenstore::is_kept_of(request.guest, user.guest))
     return used +

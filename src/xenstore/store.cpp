@@ -69,38 +69,19 @@ class Libxenstore final : public Store {
       const std::vector<std::string>& paths) override {
     if (!has_pipeline())
       return Store::read_each(paths);
-    const auto answers = pipeline_->ask(Pipeline::Question::Read, paths);
-    std::vector<Result<std::optional<std::string>>> values;
-    values.reserve(answers.size());
-    for (const Pipeline::Answer& answer : answers) {
-      if (answer.error == 0)
-        values.emplace_back(answer.payload);
-      else if (answer.error == ENOENT)
-        values.emplace_back(std::nullopt);
-      else
-        values.emplace_back(refused("read", paths[values.size()], answer.error));
-    }
-    return values;
+    return ask_each<std::optional<std::string>>(Pipeline::Question::Read, "read", paths,
+                                                [](const std::string& payload) { return payload; });
   }
 
   std::vector<Result<std::vector<std::string>>> list_each(
       const std::vector<std::string>& paths) override {
     if (!has_pipeline())
       return Store::list_each(paths);
-    const auto answers = pipeline_->ask(Pipeline::Question::List, paths);
-    std::vector<Result<std::vector<std::string>>> lists;
-    lists.reserve(answers.size());
-    for (const Pipeline::Answer& answer : answers) {
-      const std::string& path = paths[lists.size()];
-      if (answer.error == 0)
-        lists.emplace_back(names_from(answer.payload));
-      else if (answer.error == E2BIG)  // in several parts
-        lists.push_back(list(path));
-      else if (answer.error == ENOENT)
-        lists.emplace_back();
-      else
-        lists.emplace_back(refused("list", path, answer.error));
-    }
+    auto lists =
+        ask_each<std::vector<std::string>>(Pipeline::Question::List, "list", paths, names_from);
+    for (std::size_t i = 0; i < lists.size(); ++i)
+      if (!lists[i] && lists[i].error().code == E2BIG)  // in several parts
+        lists[i] = list(paths[i]);
     return lists;
   }
 
@@ -137,6 +118,24 @@ class Libxenstore final : public Store {
   }
 
  private:
+  /// Where there is no such path, the answer is an empty one.
+  template <typename Value, typename FromPayload>
+  std::vector<Result<Value>> ask_each(Pipeline::Question question, const char* doing,
+                                      const std::vector<std::string>& paths,
+                                      FromPayload from_payload) {
+    std::vector<Result<Value>> values;
+    values.reserve(paths.size());
+    for (const Pipeline::Answer& answer : pipeline_->ask(question, paths)) {
+      if (answer.error == 0)
+        values.emplace_back(from_payload(answer.payload));
+      else if (answer.error == ENOENT)
+        values.emplace_back(Value());
+      else
+        values.emplace_back(refused(doing, paths[values.size()], answer.error));
+    }
+    return values;
+  }
+
   /// What a transaction reads must go its way.
   bool has_pipeline() const { return transaction_ == XBT_NULL && pipeline_; }
 
