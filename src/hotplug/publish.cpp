@@ -14,7 +14,7 @@ constexpr std::size_t longest_message = 2000;
 Result<void> publish_device(xenstore::Store& store, const xenstore::BackendPath& path,
                             const std::string& physical_device, const std::string& node) {
   return store.transaction([&]() -> Result<void> {
-    const auto backend = xenstore::read_backend(store, path);
+    const auto backend = xenstore::read_progress(store, path);
     if (!backend)
       return failure(backend.error());
     // Under xend udev may run us before the backend's driver has moved on from Initialising.
@@ -40,7 +40,7 @@ Result<void> publish_device(xenstore::Store& store, const xenstore::BackendPath&
 void publish_failure(xenstore::Store& store, Report& report, const xenstore::BackendPath& path,
                      const std::string& message) {
   const auto written = store.transaction([&]() -> Result<void> {
-    const auto backend = xenstore::read_backend(store, path);
+    const auto backend = xenstore::read_progress(store, path);
     if (!backend)
       return failure(backend.error());
     if (!*backend)

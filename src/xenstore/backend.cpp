@@ -115,6 +115,18 @@ Result<std::optional<Backend>> read_backend(Store& store, const BackendPath& pat
   return backend;
 }
 
+Result<std::optional<Progress>> read_progress(Store& store, const BackendPath& path) {
+  const Value state = store.read(path / "state");
+  if (!state)
+    return failure(state.error());
+  if (!*state)
+    return std::nullopt;
+  auto physical_device = or_empty(store.read(path / "physical-device"));
+  if (!physical_device)
+    return failure(physical_device.error());
+  return Progress{.state = state_from(**state), .physical_device = std::move(*physical_device)};
+}
+
 namespace {
 
 Result<std::vector<Backend>> attached_backends(

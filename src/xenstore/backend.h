@@ -51,6 +51,14 @@ struct Backend {
 /// Nothing when the directory is gone: libxl wipes it, xend even before `remove`.
 Result<std::optional<Backend>> read_backend(Store& store, const BackendPath& path);
 
+/// The two of its values that change while a block script runs, one after the other: what a
+/// transaction needs of it, in which each question costs a way to xenstored and back.
+struct Progress {
+  State state = State::Unknown;
+  std::string physical_device;
+};
+Result<std::optional<Progress>> read_progress(Store& store, const BackendPath& path);
+
 /// The backends of this domain that are attached to one of these devices (`93:1`, as in
 /// `physical-device`), by whichever script.
 Result<std::vector<Backend>> backends_attached_to(Store& store,

@@ -367,7 +367,7 @@ TEST_CASE("a device is not published into a directory that was given up", "[xens
     CHECK_FALSE(hotplug::publish_device(*store, disk, "93:1", "/dev/drbd1"));
   }
   SECTION("wiped while it is published") {
-    for (const char* key : {"state", "params", "physical-device"}) {
+    for (const char* key : {"state", "physical-device"}) {
       guest(xenstored);
       ChangedMeanwhile changed(*store, disk / key, [&] { xenstored.wipe(directory); });
       CHECK_FALSE(hotplug::publish_device(changed, disk, "93:1", "/dev/drbd1"));
