@@ -13,3 +13,12 @@ set_tests_properties(
 set_tests_properties(
   "lab:a guest has sixteen disks - all come and go at once"
   PROPERTIES RUN_SERIAL TRUE)
+
+# The longest begin first, so that at the end no lab waits for the other one's.
+set_tests_properties(
+  "lab:a disk fails, the link flaps, a resync runs - the guest loses nothing, and migrates if it may"
+  "lab:the link is cut under a guest - a start on the other side does no harm"
+  "lab:a node loses power - starts ask for a decision, a running guest may reboot"
+  "lab:block-drbd test tells why two nodes parted - what it prints joins them"
+  "lab:a migration breaks off after the target's add - the guest goes on"
+  PROPERTIES COST 100)

@@ -3,8 +3,8 @@
 // Reads requests from a virtio-serial port and answers each with its output and exit status:
 //   RUN TOKEN SECONDS BYTES\n<script for bash>      from the host
 //   DONE TOKEN STATUS BYTES\n<stdout and stderr>    to the host
-// A script that takes longer than SECONDS, or whose asker has hung up, is killed with its process
-// group (status 124). What it leaves running in a session of its own is left alone.
+// A script that takes longer than SECONDS is killed with its process group (status 124), as is one
+// whose asker has hung up (129). What it leaves running in a session of its own is left alone.
 
 #include <fcntl.h>
 #include <poll.h>
@@ -21,12 +21,14 @@
 #include <cstdlib>
 #include <string>
 #include <string_view>
+#include <thread>
 
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
 constexpr int kTimedOut = 124;
+constexpr int kHungUp = 128 + SIGHUP;
 constexpr std::size_t kMaxOutput = std::size_t{8} << 20;
 
 // The driver raises SIGIO when the host connects or hangs up.
@@ -87,6 +89,14 @@ bool read_line(int port, std::string& line) {
   _exit(127);
 }
 
+// The driver may hear that the asker before this one has hung up later than what this one writes:
+// it hears of the new connection together with that.
+bool stays_hung_up(int port) {
+  std::this_thread::sleep_for(std::chrono::seconds(1));
+  pollfd state{port, 0, 0};
+  return poll(&state, 1, 0) > 0 && (state.revents & POLLHUP) != 0;
+}
+
 // Runs the script to its end, to the deadline, or until the host hangs up.
 int run(int port, const std::string& script, std::chrono::seconds limit, int output) {
   const auto deadline = Clock::now() + limit;
@@ -98,23 +108,24 @@ int run(int port, const std::string& script, std::chrono::seconds limit, int out
   setpgid(child, child);
   const int process = static_cast<int>(syscall(SYS_pidfd_open, child, 0));
   std::array<pollfd, 2> states{{{process, POLLIN, 0}, {port, 0, 0}}};
-  bool ended = false;
-  while (!ended) {
+  int killed = 0;
+  for (bool ended = false; !ended && killed == 0;) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
     const int ready =
         left.count() > 0 ? poll(states.data(), states.size(), static_cast<int>(left.count())) : 0;
     ended = ready > 0 && states[0].revents != 0;
-    const bool hung_up = ready > 0 && (states[1].revents & POLLHUP) != 0;
-    if (!ended && (ready == 0 || hung_up)) {
-      kill(-child, SIGKILL);
-      break;
-    }
+    if (ready == 0)
+      killed = kTimedOut;
+    else if (!ended && (states[1].revents & POLLHUP) != 0 && stays_hung_up(port))
+      killed = kHungUp;
   }
+  if (killed != 0)
+    kill(-child, SIGKILL);
   close(process);
   int status = 0;
   waitpid(child, &status, 0);
-  if (!ended)
-    return kTimedOut;
+  if (killed != 0)
+    return killed;
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
