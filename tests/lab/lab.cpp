@@ -50,12 +50,13 @@ std::string quoted(const std::string& text) {
 }
 
 // Runs one of the lab's scripts on this host.
-Typed script(const std::string& command) {
+Typed script(const std::string& command,
+             const std::string& program = setting("LAB_PROGRAM", BLOCK_DRBD_PROGRAM)) {
   const std::string line =
       "LAB_BUILD=" + quoted(build()) +
       " LAB_PROGRAMS=" + quoted(setting("LAB_PROGRAMS", BLOCK_DRBD_LAB_PROGRAMS)) +
-      " LAB_PROGRAM=" + quoted(setting("LAB_PROGRAM", BLOCK_DRBD_PROGRAM)) + " " +
-      quoted(BLOCK_DRBD_LAB_SOURCE) + "/" + command + " 2>&1";
+      " LAB_PROGRAM=" + quoted(program) + " " + quoted(BLOCK_DRBD_LAB_SOURCE) + "/" + command +
+      " 2>&1";
   Typed result;
   FILE* pipe = ::popen(line.c_str(), "re");
   if (pipe == nullptr)
@@ -69,11 +70,14 @@ Typed script(const std::string& command) {
   return result;
 }
 
-void must_run(const std::string& command) {
-  const Typed result = script(command);
+void must(const Typed& result, const std::string& command) {
   INFO(result.output);
   INFO("the lab's script " << command);
   REQUIRE(result.status == 0);
+}
+
+void must_run(const std::string& command) {
+  must(script(command), command);
 }
 
 std::string without_end_of_line(std::string text) {
@@ -375,6 +379,10 @@ Lab::~Lab() {
     print_everything();
   if (cut_)
     script("link restore");
+}
+
+void Lab::program_is_a_package() {
+  must(script("pristine", BLOCK_DRBD_PACKAGE), "pristine, with the package " BLOCK_DRBD_PACKAGE);
 }
 
 void Lab::link_is_cut() {

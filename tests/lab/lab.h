@@ -163,6 +163,9 @@ class Lab {
   Node node1{1};
   Node node2{2};
 
+  /// The program under test is on both nodes as its Debian package, which `packaging/test --pack`
+  /// has made, and not by a copy.
+  void program_is_a_package();
   /// The network between the nodes.
   void link_is_cut();
   void link_is_restored();

@@ -14,6 +14,11 @@ set_tests_properties(
   "lab:a guest has sixteen disks - all come and go at once"
   PROPERTIES RUN_SERIAL TRUE)
 
+# With the package that the test `pack` makes.
+set_tests_properties(
+  "lab:block-drbd is installed as a package - a guest migrates, a purge brings the original"
+  PROPERTIES FIXTURES_REQUIRED "lab;pack")
+
 # The longest begin first, so that at the end no lab waits for the other one's.
 set_tests_properties(
   "lab:a disk fails, the link flaps, a resync runs - the guest loses nothing, and migrates if it may"

@@ -116,7 +116,7 @@ int run(int port, const std::string& script, std::chrono::seconds limit, int out
     ended = ready > 0 && states[0].revents != 0;
     if (ready == 0)
       killed = kTimedOut;
-    else if (!ended && (states[1].revents & POLLHUP) != 0 && stays_hung_up(port))
+    else if (ready > 0 && !ended && (states[1].revents & POLLHUP) != 0 && stays_hung_up(port))
       killed = kHungUp;
   }
   if (killed != 0)
