@@ -10,6 +10,8 @@ TEST_CASE_METHOD(
   for (Node* node : {&node1, &node2}) {
     REQUIRE(node->types("dpkg -S $(readlink -f " + script + ")") ==
             "block-drbd: /usr/sbin/block-drbd\n");
+    REQUIRE(node->types("dpkg -S " + script).find("block-drbd: " + script + "\n") !=
+            std::string::npos);
     REQUIRE(node->types("head -c 2 " + script + ".distrib") == "#!");
   }
 
