@@ -17,7 +17,6 @@
 // `recorder check DISK` does the first of these only, and fails after a complaint.
 
 #include <fcntl.h>
-#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -38,7 +37,7 @@ constexpr std::size_t kSlots = 128;
 struct Record {
   std::uint64_t magic;
   std::uint64_t number;  // from 1
-  std::uint64_t life;    // random, one per start of the guest
+  std::uint64_t life;    // one per start of a guest, see new_life()
   std::uint64_t uptime_ms;
   std::uint64_t previous;  // checksum of record number - 1, 0 in the first
   std::array<std::uint64_t, 58> filler;
@@ -55,13 +54,29 @@ Record& slot(Ring& ring, std::uint64_t number) {
   return ring[number % kSlots];
 }
 
-std::uint64_t checksum(const Record& record) {  // FNV-1a
-  std::array<unsigned char, offsetof(Record, checksum)> bytes;
-  std::memcpy(bytes.data(), &record, bytes.size());
-  std::uint64_t sum = 0xcbf29ce484222325;
-  for (const unsigned char byte : bytes)
-    sum = (sum ^ byte) * 0x100000001b3;
+// FNV-1a of some bytes that follow those of which `sum` is one.
+std::uint64_t fnv1a(const void* bytes, std::size_t size, std::uint64_t sum = 0xcbf29ce484222325) {
+  for (const auto* byte = static_cast<const unsigned char*>(bytes); size-- > 0; ++byte)
+    sum = (sum ^ *byte) * 0x100000001b3;
   return sum;
+}
+
+std::uint64_t checksum(const Record& record) {
+  return fnv1a(&record, offsetof(Record, checksum));
+}
+
+// Another for each start of each guest: xl draws a UUID for every guest that it creates, and one
+// that reboots starts at another time. Not getrandom: in emulation a kernel that has just started
+// needs a second of computing until it has randomness.
+std::uint64_t new_life() {
+  std::array<char, 36> uuid{};
+  const int file = open("/sys/hypervisor/uuid", O_RDONLY | O_CLOEXEC);
+  if (file < 0 || read(file, uuid.data(), uuid.size()) != ssize_t{uuid.size()})
+    return 0;
+  close(file);
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  return fnv1a(&now, sizeof now, fnv1a(uuid.data(), uuid.size()));
 }
 
 bool valid(const Record& record) {
@@ -186,9 +201,11 @@ int main(int argc, char** argv) {
     stop();
   expected = on_disk;
 
-  std::uint64_t life = 0;
-  while (getrandom(&life, sizeof life, 0) != sizeof life)
-    continue;
+  const std::uint64_t life = new_life();
+  if (life == 0) {
+    line("RECORD FAILED reading the guest's UUID: %s", std::strerror(errno));
+    stop();
+  }
 
   auto last = static_cast<std::uint64_t>(found);
   std::uint64_t written_at = milliseconds(CLOCK_REALTIME);
