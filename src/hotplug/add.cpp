@@ -104,6 +104,10 @@ class Attaching {
   const std::string& resource() const { return request_.resource; }
   /// Whether a keeper was started for it.
   bool has_keeper() const { return has_keeper_; }
+  /// A disk that was detached while this run waited, and another one attached under the same name.
+  bool is_another_disks(const xenstore::Backend& backend) const {
+    return params_ && backend.params != *params_;
+  }
   /// Whether there is something to roll back.
   bool has_claimed() const { return claim_.has_value(); }
 
@@ -115,6 +119,10 @@ class Attaching {
     if (!*backend)
       return failure("the toolstack has given up this disk: there is no backend " + path_.text() +
                      " in xenstore any more. See its own message, and /var/log/xen");
+    if (is_another_disks(**backend))
+      return failure("the toolstack has given up this disk: backend " + path_.text() +
+                     " in xenstore is that of another one by now, " +
+                     printable((*backend)->params) + ". See its own message, and /var/log/xen");
     return std::move(**backend);
   }
 
@@ -122,6 +130,7 @@ class Attaching {
     const auto backend = read_backend();
     if (!backend)
       return failure(backend.error());
+    params_ = backend->params;
     auto spec = parse_disk_spec(backend->params);
     if (!spec)
       return failure(spec.error());
@@ -588,7 +597,8 @@ class Attaching {
   xenstore::BackendPath path_;
   Budget budget_;
   policy::Request request_;
-  std::optional<int> volume_;  ///< as the disk line names it
+  std::optional<std::string> params_;  ///< the disk line, once read
+  std::optional<int> volume_;          ///< as the disk line names it
   xenstore::Domain domain_;
   std::optional<Claim> claim_;
   int windows_ = 0;  ///< that were closed again before the promotion
@@ -618,14 +628,18 @@ Result<void> add(Host& host, const xenstore::BackendPath& path, Duration limit) 
     message = "DRBD resource " + resource + " cannot be attached: " + message;
   // A device that is there by now was attached by another run of ours for the same disk.
   const auto backend = xenstore::read_backend(host.store, path);
-  const bool attached_by_another = backend && *backend && !(*backend)->physical_device.empty();
+  const bool is_there = backend && *backend;
+  const bool another_disks = is_there && attaching.is_another_disks(**backend);
+  const bool attached_by_another =
+      is_there && !another_disks && !(*backend)->physical_device.empty();
   if (attaching.has_claimed() && !attached_by_another)
     if (const auto released = release(host, path, resource, false, budget); !released)
       message += ". " + released.error().message;
   if (!resource.empty())
     call_keeper(host, resource, std::nullopt);
   message += attaching.for_whom();
-  publish_failure(host.store, host.report, path, message);
+  if (!another_disks)
+    publish_failure(host.store, host.report, path, message);
   return failure(message);
 }
 

@@ -680,6 +680,24 @@ TEST_CASE("the toolstack gives the guest up while we work: nothing is made again
   CHECK(node.records.all.empty());
 }
 
+TEST_CASE("another disk is attached under the same name while we wait: it is left alone") {
+  FakeNode node(GENERATE(8, 9));
+  const bool attached = GENERATE(false, true);
+  node.devices.without_node = {1};
+  node.clock.at(1s, [&] {
+    node.store.values[FakeNode::path(5) / "params"] = "drbd:Jessie";
+    if (attached)
+      node.store.values[FakeNode::path(5) / "physical-device"] = "93:7";
+    node.devices.without_node.clear();
+  });
+  CHECK(says(add(node, 5), "is that of another one by now, drbd:Jessie"));
+  CHECK(node.value(5, "physical-device") == (attached ? "93:7" : ""));
+  CHECK(node.value(5, "hotplug-status").empty());
+  CHECK(node.value(5, "hotplug-error").empty());
+  CHECK(node.drbd.role(1) == Role::Secondary);
+  CHECK(node.records.all.empty());
+}
+
 TEST_CASE("Xen's own lock is respected") {
   FakeNode node(GENERATE(8, 9));
   node.records.xen_locked = true;
