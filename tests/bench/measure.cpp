@@ -127,10 +127,13 @@ Trace trace(const Command& command) {
 
   Trace trace{.executions = -1};  // its own is not counted
   std::set<pid_t> alive{program};
+  // A child may have ended before its parent tells of it.
+  std::set<pid_t> ended_unannounced;
   while (!alive.empty()) {
     const pid_t process = ::waitpid(-1, &status, __WALL);
     if (!WIFSTOPPED(status)) {
-      alive.erase(process);
+      if (alive.erase(process) == 0)
+        ended_unannounced.insert(process);
       if (process == program)
         demand_success(is_success(status), command);
       continue;
@@ -139,7 +142,8 @@ Trace trace(const Command& command) {
     if (event == PTRACE_EVENT_FORK || event == PTRACE_EVENT_VFORK || event == PTRACE_EVENT_CLONE) {
       unsigned long child = 0;
       ::ptrace(PTRACE_GETEVENTMSG, process, nullptr, &child);
-      alive.insert(static_cast<pid_t>(child));
+      if (ended_unannounced.erase(static_cast<pid_t>(child)) == 0)
+        alive.insert(static_cast<pid_t>(child));
     }
     if (event == PTRACE_EVENT_EXEC) {
       ++trace.executions;
