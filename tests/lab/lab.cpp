@@ -23,15 +23,15 @@ std::string setting(const char* name, const char* built_in) {
   return value != nullptr ? value : built_in;
 }
 
-// The lab of this process until its end: the one in LAB_BUILD, or the first of three that nobody
-// has, so that three scenarios can run at once.
+// The lab of this process until its end: the one in LAB_BUILD, or the first of two that nobody has,
+// so that two scenarios can run at once.
 const std::filesystem::path& build() {
   static const std::filesystem::path build = [] {
     if (const char* wanted = std::getenv("LAB_BUILD"); wanted != nullptr)
       return std::filesystem::path(wanted);
     for (;; std::this_thread::sleep_for(500ms))
-      for (const char* number : {"", "2", "3"}) {
-        const std::filesystem::path place = std::string(BLOCK_DRBD_LAB_BUILD) + number;
+      for (const std::filesystem::path place :
+           {BLOCK_DRBD_LAB_BUILD, BLOCK_DRBD_SECOND_LAB_BUILD}) {
         static Fd lock;
         std::filesystem::create_directories(place);
         lock = Fd(::open((place / "scenario.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));

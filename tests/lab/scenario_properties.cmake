@@ -26,5 +26,4 @@ set_tests_properties(
   "lab:a node loses power - starts ask for a decision, a running guest may reboot"
   "lab:block-drbd test tells why two nodes parted - what it prints joins them"
   "lab:a migration breaks off after the target's add - the guest goes on"
-  "lab:the target, or the source, loses power in the hand-over - the nodes find together again"
   PROPERTIES COST 100)
