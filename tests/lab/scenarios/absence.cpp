@@ -81,7 +81,7 @@ TEST_CASE_METHOD(Lab, "the link is cut under a guest - a start on the other side
 }
 
 TEST_CASE_METHOD(Lab, "both nodes lose power - the guest starts on either, on one at a time") {
-  node1.types("xl create /etc/xen/wheezy.cfg");
+  node1.types("xl create /etc/xen/wheezy.cfg 'type=\"pvh\"'");
   node1.guest_writes("wheezy");
   must_migrate(node1, node2, "wheezy");
   has_moved(node1, node2, "wheezy", "Wheezy");

@@ -31,7 +31,7 @@ void is_copied_quickly(Lab& lab) {
 TEST_CASE_METHOD(Lab,
                  "a disk fails, the link flaps, a resync runs - the guest loses nothing, and "
                  "migrates if it may") {
-  node1.types("xl create /etc/xen/wheezy.cfg");
+  node1.types("xl create /etc/xen/wheezy.cfg 'type=\"pvh\"'");
   node1.guest_writes("wheezy");
   for (int times = 0; times < 3; ++times) {
     link_is_cut();

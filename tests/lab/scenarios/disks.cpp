@@ -66,7 +66,7 @@ TEST_CASE_METHOD(Lab, "ten guests are started and ended at once - each has its r
 TEST_CASE_METHOD(Lab,
                  "four hundred resources are configured - a guest starts and stops all the same") {
   node1.types("/lab/many configure 400");
-  node1.types("xl create /etc/xen/wheezy.cfg");
+  node1.types("xl create /etc/xen/wheezy.cfg 'type=\"pvh\"'");
   node1.guest_writes("wheezy");
   must_migrate(node1, node2, "wheezy");
   has_moved(node1, node2, "wheezy", "Wheezy");

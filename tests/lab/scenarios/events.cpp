@@ -55,9 +55,9 @@ class RealWorld : public events::World {
   Outcome does(const Step& step) override {
     switch (step.event) {
       case Event::Create:
-        return with_guest(
-            at(step), step,
-            xl(step, "xl create /etc/xen/" + config_ + ".cfg 'name=\"" + step.object + "\"'"));
+        return with_guest(at(step), step,
+                          xl(step, "xl create /etc/xen/" + config_ +
+                                       ".cfg 'type=\"pvh\"' 'name=\"" + step.object + "\"'"));
       case Event::Migrate:
         return with_guest(other(step), step, outcome(at(step).migrates(step.object, other(step))));
       case Event::Reboot:

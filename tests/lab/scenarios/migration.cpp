@@ -37,7 +37,7 @@ void must_have_healed(Lab& lab, Node& booted) {
 
 TEST_CASE_METHOD(
     Lab, "a PVH guest migrates within its node, live there and back - the role goes with it") {
-  node1.types("xl create /etc/xen/wheezy.cfg");
+  node1.types("xl create /etc/xen/wheezy.cfg 'type=\"pvh\"'");
   node1.guest_writes("wheezy");
   const std::string before = node1.types("xl domid wheezy");
   const Typed within = node1.tries("xl migrate -s '' wheezy 'xl migrate-receive'");
@@ -68,7 +68,8 @@ TEST_CASE_METHOD(Lab, "a PV guest migrates there, straight back, and there again
 
 TEST_CASE_METHOD(Lab, "a guest with two resources and three volumes migrates while drbdadm fails") {
   node1.types(
-      "xl create /etc/xen/wheezy.cfg 'disk=[\"drbd:Wheezy,xvda,w\", \"drbd:Buster/0,xvdb,w\", "
+      "xl create /etc/xen/wheezy.cfg 'type=\"pvh\"' 'disk=[\"drbd:Wheezy,xvda,w\", "
+      "\"drbd:Buster/0,xvdb,w\", "
       "\"drbd:Buster/1,xvdc,w\"]'");
   node1.guest_writes("wheezy");
   for (Node* node : {&node1, &node2}) {
@@ -87,7 +88,7 @@ TEST_CASE_METHOD(Lab, "a guest with two resources and three volumes migrates whi
 
 TEST_CASE_METHOD(Lab,
                  "the source lets go late - meanwhile drbdadm adjust and a reboot do no harm") {
-  node1.types("xl create /etc/xen/wheezy.cfg");
+  node1.types("xl create /etc/xen/wheezy.cfg 'type=\"pvh\"'");
   node1.guest_writes("wheezy");
   Task holder = node1.starts(hold_of_wheezy);
   Task migration = node1.starts_migration("wheezy", node2);
@@ -114,7 +115,7 @@ TEST_CASE_METHOD(Lab,
 }
 
 TEST_CASE_METHOD(Lab, "a migration fails as the target's resource is down - the guest goes on") {
-  node1.types("xl create /etc/xen/wheezy.cfg");
+  node1.types("xl create /etc/xen/wheezy.cfg 'type=\"pvh\"'");
   node1.guest_writes("wheezy");
   node2.types("drbdadm down Wheezy");
 
@@ -131,7 +132,7 @@ TEST_CASE_METHOD(Lab, "a migration fails as the target's resource is down - the 
 }
 
 TEST_CASE_METHOD(Lab, "a migration breaks off after the target's add - the guest goes on") {
-  node1.types("xl create /etc/xen/wheezy.cfg");
+  node1.types("xl create /etc/xen/wheezy.cfg 'type=\"pvh\"'");
   node1.guest_writes("wheezy");
 
   // Its own connection alone. xl leaves its half of the guest behind then, paused and attached, for
@@ -171,7 +172,7 @@ TEST_CASE_METHOD(Lab, "a migration breaks off after the target's add - the guest
 TEST_CASE_METHOD(Lab,
                  "the link is lost after the guest's arrival - the nodes find together again") {
   unwritten_side_follows("Wheezy");
-  node1.types("xl create /etc/xen/wheezy.cfg");
+  node1.types("xl create /etc/xen/wheezy.cfg 'type=\"pvh\"'");
   node1.guest_writes("wheezy");
   Task holder = node1.starts(hold_of_wheezy);
   Task migration = node1.starts_migration("wheezy", node2);
@@ -188,7 +189,7 @@ TEST_CASE_METHOD(Lab,
 }
 
 TEST_CASE_METHOD(Lab, "the source loses power after the guest's arrival - it connects again") {
-  node1.types("xl create /etc/xen/wheezy.cfg");
+  node1.types("xl create /etc/xen/wheezy.cfg 'type=\"pvh\"'");
   node1.guest_writes("wheezy");
   node1.starts(hold_of_wheezy);
   node1.starts_migration("wheezy", node2);
@@ -206,7 +207,7 @@ TEST_CASE_METHOD(Lab, "the source loses power after the guest's arrival - it con
 }
 
 TEST_CASE_METHOD(Lab, "the target's keeper is killed - the source's keeper closes the window") {
-  node1.types("xl create /etc/xen/wheezy.cfg");
+  node1.types("xl create /etc/xen/wheezy.cfg 'type=\"pvh\"'");
   node1.guest_writes("wheezy");
   Task holder = node1.starts(hold_of_wheezy);
   // xl and the keeper run both at that moment, and the migration's connection is open.
@@ -237,7 +238,7 @@ TEST_CASE_METHOD(Lab, "the target's keeper is killed - the source's keeper close
 }
 
 TEST_CASE_METHOD(Lab, "the final report of a migration is lost - the guest runs on its target") {
-  node1.types("xl create /etc/xen/wheezy.cfg");
+  node1.types("xl create /etc/xen/wheezy.cfg 'type=\"pvh\"'");
   node1.guest_writes("wheezy");
   const Typed migration =
       node1.tries("xl migrate -s '' wheezy '/lab/lose-report socat -b 262144 - TCP:node2:4444'");
@@ -258,7 +259,7 @@ TEST_CASE_METHOD(
     Lab,
     "the target, or the source, loses power in the hand-over - the nodes find together again") {
   node1.has_healer();
-  node1.types("xl create /etc/xen/wheezy.cfg");
+  node1.types("xl create /etc/xen/wheezy.cfg 'type=\"pvh\"'");
   node1.guest_writes("wheezy");
   node2.after_next_add("sleep 600");
   Task migration = node1.starts_migration("wheezy", node2);

@@ -15,7 +15,7 @@ TEST_CASE_METHOD(
     REQUIRE(node->types("head -c 2 " + script + ".distrib") == "#!");
   }
 
-  node1.types("xl create /etc/xen/wheezy.cfg");
+  node1.types("xl create /etc/xen/wheezy.cfg 'type=\"pvh\"'");
   node1.guest_writes("wheezy");
   must_migrate(node1, node2, "wheezy");
   has_moved(node1, node2, "wheezy", "Wheezy");

@@ -52,8 +52,8 @@ TEST_CASE_METHOD(Lab, "a start is refused while the peer runs the guest - one pr
 TEST_CASE_METHOD(Lab,
                  "both nodes start the guest at once - at most one has it, and it can migrate") {
   // Where two primaries are configured, DRBD refuses neither.
-  Task first = node1.starts("xl create /etc/xen/jessie.cfg");
-  Task second = node2.starts("xl create /etc/xen/jessie.cfg");
+  Task first = node1.starts("xl create /etc/xen/jessie.cfg 'type=\"pvh\"'");
+  Task second = node2.starts("xl create /etc/xen/jessie.cfg 'type=\"pvh\"'");
   const Typed on1 = first.ends();
   const Typed on2 = second.ends();
   INFO("node1: " << on1.status << " " << on1.output);

@@ -93,13 +93,13 @@ class Soak {
 
   void starts() {
     home_ = below(2) == 0 ? &lab_.node1 : &lab_.node2;
-    home_->types("xl create /etc/xen/wheezy.cfg");
+    home_->types("xl create /etc/xen/wheezy.cfg 'type=\"pvh\"'");
     home_->guest_writes("wheezy");
   }
 
   void starts_on_both() {
-    Task first = lab_.node1.starts("xl create /etc/xen/wheezy.cfg");
-    Task second = lab_.node2.starts("xl create /etc/xen/wheezy.cfg");
+    Task first = lab_.node1.starts("xl create /etc/xen/wheezy.cfg 'type=\"pvh\"'");
+    Task second = lab_.node2.starts("xl create /etc/xen/wheezy.cfg 'type=\"pvh\"'");
     const Typed on1 = first.ends();
     const Typed on2 = second.ends();
     INFO("node1: " << on1.output << "node2: " << on2.output);

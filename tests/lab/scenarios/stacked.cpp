@@ -6,7 +6,8 @@ namespace {
 
 using Catch::Matchers::ContainsSubstring;
 
-const std::string on_lenny = "xl create /etc/xen/wheezy.cfg 'disk=[\"drbd:Lenny,xvda,w\"]'";
+const std::string on_lenny =
+    "xl create /etc/xen/wheezy.cfg 'type=\"pvh\"' 'disk=[\"drbd:Lenny,xvda,w\"]'";
 
 }  // namespace
 
