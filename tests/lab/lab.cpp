@@ -154,6 +154,10 @@ Typed Node::tries(const std::string& command, std::chrono::seconds limit) {
     UNSCOPED_INFO(name() << "# " << command);
     FAIL(name() << ": " << reply.error().message);
   }
+  // Not the command's own answer: the agent took us for gone.
+  constexpr int kHungUp = 129;
+  INFO(name() << "# " << command);
+  REQUIRE(reply->status != kHungUp);
   return {reply->status, std::move(reply->output)};
 }
 
