@@ -135,7 +135,8 @@ Result<void> run_hotplug(Verb verb, const std::string& xenbus_path, Report& repo
   if (!records) {
     const std::string message =
         "backend " + path->text() + ": " + records.error().message + role_may_stay;
-    hotplug::publish_failure(**store, report, *path, message);
+    if (const auto disk = xenstore::read_backend(**store, *path); disk && *disk)
+      hotplug::publish_failure(**store, report, **disk, message);
     return failure(message);
   }
   return on_node(**store, **records, report, interruption, [&](hotplug::Host& host) {

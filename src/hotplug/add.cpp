@@ -104,10 +104,8 @@ class Attaching {
   const std::string& resource() const { return request_.resource; }
   /// Whether a keeper was started for it.
   bool has_keeper() const { return has_keeper_; }
-  /// A disk that was detached while this run waited, and another one attached under the same name.
-  bool is_another_disks(const xenstore::Backend& backend) const {
-    return params_ && backend.params != *params_;
-  }
+  /// The backend as it was at the beginning; nothing when it could not be read.
+  const std::optional<xenstore::Backend>& disk() const { return disk_; }
   /// Whether there is something to roll back.
   bool has_claimed() const { return claim_.has_value(); }
 
@@ -116,13 +114,14 @@ class Attaching {
     auto backend = xenstore::read_backend(host_.store, path_);
     if (!backend)
       return failure(backend.error());
-    if (!*backend)
+    // Its values are read one after the other: what is just being wiped may have none.
+    if (!*backend || (disk_ && (*backend)->params.empty()))
       return failure("the toolstack has given up this disk: there is no backend " + path_.text() +
                      " in xenstore any more. See its own message, and /var/log/xen");
-    if (is_another_disks(**backend))
-      return failure("the toolstack has given up this disk: backend " + path_.text() +
-                     " in xenstore is that of another one by now, " +
-                     printable((*backend)->params) + ". See its own message, and /var/log/xen");
+    if (disk_ && !is_same_disk(**backend, *disk_))
+      return failure("DRBD resource " + request_.resource +
+                     " is not attached: its disk was detached meanwhile, and backend " +
+                     path_.text() + " is another one's: " + printable((*backend)->params));
     return std::move(**backend);
   }
 
@@ -130,7 +129,7 @@ class Attaching {
     const auto backend = read_backend();
     if (!backend)
       return failure(backend.error());
-    params_ = backend->params;
+    disk_ = *backend;
     auto spec = parse_disk_spec(backend->params);
     if (!spec)
       return failure(spec.error());
@@ -528,7 +527,7 @@ class Attaching {
                     }))
       return again_after(pause_for_drbd);
 
-    if (auto published = publish_device(host_.store, path_, request_.physical_device, **node);
+    if (auto published = publish_device(host_.store, *disk_, request_.physical_device, **node);
         !published)
       return failure("DRBD resource " + request_.resource + ": " + published.error().message);
     claim_->phase = Phase::Attached;
@@ -597,8 +596,8 @@ class Attaching {
   xenstore::BackendPath path_;
   Budget budget_;
   policy::Request request_;
-  std::optional<std::string> params_;  ///< the disk line, once read
-  std::optional<int> volume_;          ///< as the disk line names it
+  std::optional<xenstore::Backend> disk_;
+  std::optional<int> volume_;  ///< as the disk line names it
   xenstore::Domain domain_;
   std::optional<Claim> claim_;
   int windows_ = 0;  ///< that were closed again before the promotion
@@ -628,18 +627,17 @@ Result<void> add(Host& host, const xenstore::BackendPath& path, Duration limit) 
     message = "DRBD resource " + resource + " cannot be attached: " + message;
   // A device that is there by now was attached by another run of ours for the same disk.
   const auto backend = xenstore::read_backend(host.store, path);
-  const bool is_there = backend && *backend;
-  const bool another_disks = is_there && attaching.is_another_disks(**backend);
-  const bool attached_by_another =
-      is_there && !another_disks && !(*backend)->physical_device.empty();
+  const bool attached_by_another = attaching.disk() && backend && *backend &&
+                                   is_same_disk(**backend, *attaching.disk()) &&
+                                   !(*backend)->physical_device.empty();
   if (attaching.has_claimed() && !attached_by_another)
-    if (const auto released = release(host, path, resource, false, budget); !released)
+    if (const auto released = roll_back(host, path, resource, budget); !released)
       message += ". " + released.error().message;
   if (!resource.empty())
     call_keeper(host, resource, std::nullopt);
   message += attaching.for_whom();
-  if (!another_disks)
-    publish_failure(host.store, host.report, path, message);
+  if (attaching.disk())
+    publish_failure(host.store, host.report, *attaching.disk(), message);
   return failure(message);
 }
 

@@ -1,5 +1,7 @@
 #include "hotplug/publish.h"
 
+#include "spec/disk_spec.h"
+
 namespace block_drbd::hotplug {
 
 using xenstore::State;
@@ -11,10 +13,11 @@ constexpr std::size_t longest_message = 2000;
 
 }  // namespace
 
-Result<void> publish_device(xenstore::Store& store, const xenstore::BackendPath& path,
+Result<void> publish_device(xenstore::Store& store, const xenstore::Backend& disk,
                             const std::string& physical_device, const std::string& node) {
+  const xenstore::BackendPath& path = disk.path;
   return store.transaction([&]() -> Result<void> {
-    const auto backend = xenstore::read_progress(store, path);
+    const auto backend = xenstore::read_backend_in_transaction(store, path);
     if (!backend)
       return failure(backend.error());
     // Under xend udev may run us before the backend's driver has moved on from Initialising.
@@ -22,6 +25,9 @@ Result<void> publish_device(xenstore::Store& store, const xenstore::BackendPath&
         ((*backend)->state != State::InitWait && (*backend)->state != State::Initialising))
       return failure("the toolstack has given up this disk meanwhile (backend " + path.text() +
                      "): see its own message, and /var/log/xen");
+    if (!xenstore::is_same_disk(**backend, disk))
+      return failure("the disk was detached meanwhile, and backend " + path.text() +
+                     " is another one's: " + printable((*backend)->params));
     if (!(*backend)->physical_device.empty())
       return failure("another block script has attached device " + (*backend)->physical_device +
                      " to backend " + path.text() + " meanwhile: only one may serve a disk");
@@ -37,13 +43,14 @@ Result<void> publish_device(xenstore::Store& store, const xenstore::BackendPath&
   });
 }
 
-void publish_failure(xenstore::Store& store, Report& report, const xenstore::BackendPath& path,
+void publish_failure(xenstore::Store& store, Report& report, const xenstore::Backend& disk,
                      const std::string& message) {
+  const xenstore::BackendPath& path = disk.path;
   const auto written = store.transaction([&]() -> Result<void> {
-    const auto backend = xenstore::read_progress(store, path);
+    const auto backend = xenstore::read_backend_in_transaction(store, path);
     if (!backend)
       return failure(backend.error());
-    if (!*backend)
+    if (!*backend || !xenstore::is_same_disk(**backend, disk))
       return {};
     if (auto error = store.write(path / "hotplug-error", message.substr(0, longest_message));
         !error)

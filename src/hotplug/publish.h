@@ -9,14 +9,15 @@
 namespace block_drbd::hotplug {
 
 /// Hands the device to blkback (physical-device) and QEMU (physical-device-path). Fails when the
-/// toolstack has given the backend up meanwhile, or somebody else attached a device: blkback takes
-/// physical-device once.
-Result<void> publish_device(xenstore::Store& store, const xenstore::BackendPath& path,
+/// toolstack has given the backend up meanwhile, also for another disk, or somebody else attached a
+/// device: blkback takes physical-device once. `disk`: the backend as it was when the work began.
+Result<void> publish_device(xenstore::Store& store, const xenstore::Backend& disk,
                             const std::string& physical_device, const std::string& node);
 
 /// Leaves the reason of a failure where libxl looks for it. Not when the directory is gone: writing
 /// would make it again, for a domain that is dead, and a later domain of that number would find it.
-void publish_failure(xenstore::Store& store, Report& report, const xenstore::BackendPath& path,
+/// Nor when it is another disk's by now.
+void publish_failure(xenstore::Store& store, Report& report, const xenstore::Backend& disk,
                      const std::string& message);
 
 }  // namespace block_drbd::hotplug

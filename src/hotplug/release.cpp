@@ -39,14 +39,17 @@ std::string joined(const std::vector<std::string>& words) {
 /// The end of one attempt.
 enum class Turn { Done, Again, GivenUp };
 
+/// What the backend's use of the resource is, as far as the caller knows.
+enum class Use { NeverAttached, Attached, MaybeClaimed };
+
 class Release {
  public:
-  Release(Host& host, xenstore::BackendPath own, std::string resource, bool attached,
+  Release(Host& host, xenstore::BackendPath own, std::string resource, Use use,
           const Budget& budget)
       : host_(host),
         own_(std::move(own)),
         resource_(std::move(resource)),
-        attached_(attached),
+        use_(use),
         budget_(budget) {}
 
   Result<void> run() {
@@ -205,14 +208,18 @@ class Release {
   }
 
   /// Marks our claim released: from here on nobody counts us as a user. Nothing when there is no
-  /// claim. What the shell script attached has none, and gets one.
+  /// claim, or it is that of a disk which was attached under our name since. What the shell script
+  /// attached has none, and gets one.
   Result<std::optional<Claim>> release_claim(bool first) {
     const auto claims = host_.records.claims_on(resource_);
     if (!claims)
       return failure(claims.error());
     const auto found = std::find_if(claims->begin(), claims->end(),
                                     [&](const Claim& claim) { return claim.backend == own_; });
-    if (found == claims->end() && !(first && attached_))
+    if (found == claims->end() && !(first && use_ == Use::Attached))
+      return std::nullopt;
+    const bool may_be_attached = first && use_ != Use::NeverAttached;
+    if (found != claims->end() && found->phase == Phase::Attached && !may_be_attached)
       return std::nullopt;
     Claim mine = found != claims->end() ? *found
                                         : Claim{.backend = own_,
@@ -368,7 +375,7 @@ class Release {
   Host& host_;
   xenstore::BackendPath own_;
   std::string resource_;
-  bool attached_;
+  Use use_;
   Budget budget_;
   bool was_attached_ = false;         ///< until this run
   bool complained_ = false;           ///< of what could not be remembered
@@ -381,12 +388,18 @@ class Release {
 
 Result<void> release(Host& host, const xenstore::BackendPath& own, const std::string& resource,
                      bool attached, const Budget& budget) {
-  return Release(host, own, resource, attached, budget).run();
+  return Release(host, own, resource, attached ? Use::Attached : Use::MaybeClaimed, budget).run();
+}
+
+Result<void> roll_back(Host& host, const xenstore::BackendPath& own, const std::string& resource,
+                       const Budget& budget) {
+  return Release(host, own, resource, Use::NeverAttached, budget).run();
 }
 
 Result<bool> try_to_release(Host& host, const Claim& claim, bool late, bool& tells,
                             const Budget& budget) {
-  return Release(host, claim.backend, claim.resource, false, budget).try_once(late, tells);
+  return Release(host, claim.backend, claim.resource, Use::MaybeClaimed, budget)
+      .try_once(late, tells);
 }
 
 }  // namespace block_drbd::hotplug

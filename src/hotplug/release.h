@@ -12,7 +12,11 @@ namespace block_drbd::hotplug {
 Result<void> release(Host& host, const xenstore::BackendPath& own, const std::string& resource,
                      bool attached, const Budget& budget);
 
-/// One attempt of the same, for a use whose claim says released; the caller has the resource's
+/// The same of an `add` that has failed: what another run has attached under this name, stays.
+Result<void> roll_back(Host& host, const xenstore::BackendPath& own, const std::string& resource,
+                       const Budget& budget);
+
+/// One attempt of `release`, for a use whose claim says released; the caller has the resource's
 /// lock. False: the resource is still Primary for nobody, and may be tried again. `late`: a
 /// promotion that DRBD has not answered may still take effect. `tells`: says who holds the
 /// resource, when somebody does; false then.

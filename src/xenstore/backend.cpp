@@ -115,16 +115,24 @@ Result<std::optional<Backend>> read_backend(Store& store, const BackendPath& pat
   return backend;
 }
 
-Result<std::optional<Progress>> read_progress(Store& store, const BackendPath& path) {
+Result<std::optional<Backend>> read_backend_in_transaction(Store& store, const BackendPath& path) {
   const Value state = store.read(path / "state");
   if (!state)
     return failure(state.error());
   if (!*state)
     return std::nullopt;
+  auto params = or_empty(store.read(path / "params"));
+  auto mode = or_empty(store.read(path / "mode"));
   auto physical_device = or_empty(store.read(path / "physical-device"));
-  if (!physical_device)
-    return failure(physical_device.error());
-  return Progress{.state = state_from(**state), .physical_device = std::move(*physical_device)};
+  for (const auto* value : {&params, &mode, &physical_device})
+    if (!*value)
+      return failure(value->error());
+  return Backend{.path = path,
+                 .params = std::move(*params),
+                 .mode = std::move(*mode),
+                 .dev = {},
+                 .state = state_from(**state),
+                 .physical_device = std::move(*physical_device)};
 }
 
 namespace {

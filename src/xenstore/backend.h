@@ -51,13 +51,15 @@ struct Backend {
 /// Nothing when the directory is gone: libxl wipes it, xend even before `remove`.
 Result<std::optional<Backend>> read_backend(Store& store, const BackendPath& path);
 
-/// The two of its values that change while a block script runs, one after the other: what a
-/// transaction needs of it, in which each question costs a way to xenstored and back.
-struct Progress {
-  State state = State::Unknown;
-  std::string physical_device;
-};
-Result<std::optional<Progress>> read_progress(Store& store, const BackendPath& path);
+/// The same disk of the guest, asked for in the same way. Another one may have come into a
+/// directory of the same name, when the first was detached.
+inline bool is_same_disk(const Backend& one, const Backend& other) {
+  return one.path == other.path && one.params == other.params && one.mode == other.mode;
+}
+
+/// The same as read_backend, without `dev`, one value after the other: what a transaction needs, in
+/// which each question costs a way to xenstored and back.
+Result<std::optional<Backend>> read_backend_in_transaction(Store& store, const BackendPath& path);
 
 /// The backends of this domain that are attached to one of these devices (`93:1`, as in
 /// `physical-device`), by whichever script.

@@ -131,6 +131,8 @@ Trace trace(const Command& command) {
   std::set<pid_t> ended_unannounced;
   while (!alive.empty()) {
     const pid_t process = ::waitpid(-1, &status, __WALL);
+    if (process < 0)
+      give_up("a process of " + command.argv.front() + " got lost");
     if (!WIFSTOPPED(status)) {
       if (alive.erase(process) == 0)
         ended_unannounced.insert(process);

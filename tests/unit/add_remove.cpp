@@ -690,12 +690,39 @@ TEST_CASE("another disk is attached under the same name while we wait: it is lef
       node.store.values[FakeNode::path(5) / "physical-device"] = "93:7";
     node.devices.without_node.clear();
   });
-  CHECK(says(add(node, 5), "is that of another one by now, drbd:Jessie"));
+  CHECK(says(add(node, 5), "is another one's: drbd:Jessie"));
   CHECK(node.value(5, "physical-device") == (attached ? "93:7" : ""));
   CHECK(node.value(5, "hotplug-status").empty());
   CHECK(node.value(5, "hotplug-error").empty());
   CHECK(node.drbd.role(1) == Role::Secondary);
   CHECK(node.records.all.empty());
+}
+
+TEST_CASE("another disk is attached under the same name at the last moment: it is left alone") {
+  FakeNode node(GENERATE(8, 9));
+  const std::string key = GENERATE("params", "mode");
+  node.store.before_transaction = [&] { node.store.values[FakeNode::path(5) / key] = "r"; };
+  CHECK(says(add(node, 5), "the disk was detached meanwhile"));
+  CHECK(node.value(5, "physical-device").empty());
+  CHECK(node.value(5, "hotplug-error").empty());
+  CHECK(node.drbd.role(1) == Role::Secondary);
+  CHECK(node.records.all.empty());
+}
+
+TEST_CASE("the same resource is attached under the same name while an add rolls back: it stays") {
+  FakeNode node(GENERATE(8, 9));
+  node.devices.without_node = {1};
+  node.clock.at(1s, [&] {
+    // In other words, and by another run that was quicker.
+    node.store.values[FakeNode::path(5) / "params"] = "drbd:Wheezy/0";
+    node.store.values[FakeNode::path(5) / "physical-device"] = "93:1";
+    REQUIRE(node.records.all.size() == 1);
+    node.records.all.front().phase = record::Phase::Attached;
+  });
+  CHECK(says(add(node, 5), "is another one's: drbd:Wheezy/0"));
+  CHECK(node.drbd.role(1) == Role::Primary);
+  REQUIRE(node.records.all.size() == 1);
+  CHECK(node.records.all.front().phase == record::Phase::Attached);
 }
 
 TEST_CASE("Xen's own lock is respected") {

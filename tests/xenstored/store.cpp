@@ -19,6 +19,12 @@ using namespace std::string_literals;
 namespace {
 
 const BackendPath disk("vbd", 5, 51712);
+const Backend of_wheezy{.path = disk,
+                        .params = "Wheezy",
+                        .mode = "w",
+                        .dev = {},
+                        .state = State::InitWait,
+                        .physical_device = {}};
 
 /// As libxl leaves a guest and its disk when it runs `add`.
 void guest(RealXenstored& xenstored, unsigned domid = 5) {
@@ -315,6 +321,8 @@ TEST_CASE("in a driver domain others' homes are closed, and its own directory is
   xenstored.write(backend, "");
   xenstored.give_to(3, "/local/domain/3/backend");
   xenstored.give_to(3, backend);
+  xenstored.write(backend + "/params", "Wheezy");
+  xenstored.write(backend + "/mode", "w");
   xenstored.write(backend + "/state", "2");
   const auto store = xenstored.connect_from(3);
 
@@ -335,7 +343,7 @@ TEST_CASE("in a driver domain others' homes are closed, and its own directory is
   CHECK(store->domain_exists(5));
   CHECK(domain->exists);
 
-  REQUIRE(hotplug::publish_device(*store, disk, "93:1", "/dev/drbd1"));
+  REQUIRE(hotplug::publish_device(*store, of_wheezy, "93:1", "/dev/drbd1"));
   CHECK(xenstored.read(backend + "/physical-device") == "93:1");
   CHECK(
       store->transaction([&] { return store->write("/local/domain/5/name", "x"); }).error().code ==
@@ -346,13 +354,13 @@ TEST_CASE("a device is published", "[xenstored]") {
   RealXenstored xenstored;
   const auto store = xenstored.connect();
   guest(xenstored);
-  REQUIRE(hotplug::publish_device(*store, disk, "93:1", "/dev/drbd1"));
+  REQUIRE(hotplug::publish_device(*store, of_wheezy, "93:1", "/dev/drbd1"));
   const std::string directory = "/local/domain/0/backend/vbd/5/51712/";
   CHECK(xenstored.read(directory + "physical-device") == "93:1");
   CHECK(xenstored.read(directory + "physical-device-path") == "/dev/drbd1");
   CHECK(xenstored.read(directory + "hotplug-status") == "connected");
   // blkback takes it once.
-  CHECK_FALSE(hotplug::publish_device(*store, disk, "93:2", "/dev/drbd2"));
+  CHECK_FALSE(hotplug::publish_device(*store, of_wheezy, "93:2", "/dev/drbd2"));
   CHECK(xenstored.read(directory + "physical-device") == "93:1");
   CHECK(backends_attached_to(*store, {"93:1"})->size() == 1);
 }
@@ -364,21 +372,31 @@ TEST_CASE("a device is not published into a directory that was given up", "[xens
   SECTION("wiped before") {
     guest(xenstored);
     xenstored.wipe(directory);
-    CHECK_FALSE(hotplug::publish_device(*store, disk, "93:1", "/dev/drbd1"));
+    CHECK_FALSE(hotplug::publish_device(*store, of_wheezy, "93:1", "/dev/drbd1"));
   }
   SECTION("wiped while it is published") {
-    for (const char* key : {"state", "physical-device"}) {
+    for (const char* key : {"state", "params", "mode", "physical-device"}) {
       guest(xenstored);
       ChangedMeanwhile changed(*store, disk / key, [&] { xenstored.wipe(directory); });
-      CHECK_FALSE(hotplug::publish_device(changed, disk, "93:1", "/dev/drbd1"));
+      CHECK_FALSE(hotplug::publish_device(changed, of_wheezy, "93:1", "/dev/drbd1"));
     }
   }
   SECTION("closing while it is published") {
     guest(xenstored);
     ChangedMeanwhile changed(*store, disk / "physical-device",
                              [&] { xenstored.write(directory + "/state", "6"); });
-    CHECK_FALSE(hotplug::publish_device(changed, disk, "93:1", "/dev/drbd1"));
+    CHECK_FALSE(hotplug::publish_device(changed, of_wheezy, "93:1", "/dev/drbd1"));
     CHECK(xenstored.read(directory + "/physical-device") == std::nullopt);
+    xenstored.wipe(directory);
+  }
+  SECTION("another disk's by now") {
+    for (const char* key : {"params", "mode"}) {
+      guest(xenstored);
+      ChangedMeanwhile changed(*store, disk / "physical-device",
+                               [&] { xenstored.write(directory + '/' + key, "r"); });
+      CHECK_FALSE(hotplug::publish_device(changed, of_wheezy, "93:1", "/dev/drbd1"));
+      CHECK(xenstored.read(directory + "/physical-device") == std::nullopt);
+    }
     xenstored.wipe(directory);
   }
   CHECK(xenstored.read(directory) == std::nullopt);
@@ -391,7 +409,7 @@ TEST_CASE("another script that is quicker is noticed", "[xenstored]") {
   const std::string device = "/local/domain/0/backend/vbd/5/51712/physical-device";
   ChangedMeanwhile changed(*store, disk / "physical-device",
                            [&] { xenstored.write(device, "fd:0"); });
-  const auto published = hotplug::publish_device(changed, disk, "93:1", "/dev/drbd1");
+  const auto published = hotplug::publish_device(changed, of_wheezy, "93:1", "/dev/drbd1");
   REQUIRE_FALSE(published);
   CHECK(published.error().message.find("fd:0") != std::string::npos);
   CHECK(xenstored.read(device) == "fd:0");
@@ -403,11 +421,11 @@ TEST_CASE("the reason of a failure is left for the toolstack", "[xenstored]") {
   SaidReport report;
   guest(xenstored);
   const std::string directory = "/local/domain/0/backend/vbd/5/51712/";
-  hotplug::publish_failure(*store, report, disk, "it did not work");
+  hotplug::publish_failure(*store, report, of_wheezy, "it did not work");
   CHECK(xenstored.read(directory + "hotplug-error") == "it did not work");
   CHECK(xenstored.read(directory + "hotplug-status") == "error");
   // Longer than xenstored takes.
-  hotplug::publish_failure(*store, report, disk, std::string(100'000, 'x'));
+  hotplug::publish_failure(*store, report, of_wheezy, std::string(100'000, 'x'));
   CHECK(xenstored.read(directory + "hotplug-error")->size() > 1000);
   CHECK(report.said.empty());
 }
@@ -420,11 +438,17 @@ TEST_CASE("a reason does not bring a directory back that was wiped", "[xenstored
   guest(xenstored);
   SECTION("before") {
     xenstored.wipe(directory);
-    hotplug::publish_failure(*store, report, disk, "it did not work");
+    hotplug::publish_failure(*store, report, of_wheezy, "it did not work");
+  }
+  SECTION("nor does it come into another disk's") {
+    xenstored.write(directory + "/params", "Jessie");
+    hotplug::publish_failure(*store, report, of_wheezy, "it did not work");
+    CHECK(xenstored.read(directory + "/hotplug-error") == std::nullopt);
+    xenstored.wipe(directory);
   }
   SECTION("while it is written") {
     ChangedMeanwhile changed(*store, disk / "state", [&] { xenstored.wipe(directory); });
-    hotplug::publish_failure(changed, report, disk, "it did not work");
+    hotplug::publish_failure(changed, report, of_wheezy, "it did not work");
   }
   CHECK(xenstored.read(directory) == std::nullopt);
   CHECK(report.said.empty());
