@@ -39,8 +39,12 @@ std::string joined(const std::vector<std::string>& words) {
 /// The end of one attempt.
 enum class Turn { Done, Again, GivenUp };
 
-/// What the backend's use of the resource is, as far as the caller knows.
-enum class Use { NeverAttached, Attached, MaybeClaimed };
+/// What the caller knows of the backend's use of the resource.
+enum class Use {
+  Attached,      ///< it has a device, whoever attached it
+  MaybeClaimed,  ///< what the claim says
+  NotAttached,   ///< it has none, or none any more: a claim that says so is another run's
+};
 
 class Release {
  public:
@@ -56,8 +60,8 @@ class Release {
     Duration pause = first_pause;
     const TimePoint begin = host_.clock.now();
     bool said = false;
-    for (bool first = true;; first = false) {
-      const auto turn = locked_turn(first);
+    for (;;) {
+      const auto turn = locked_turn();
       if (!turn)
         return failure(turn.error());
       if (*turn == Turn::Done)
@@ -79,7 +83,7 @@ class Release {
   /// Under the lock that the caller has.
   Result<bool> try_once(bool late, bool& tells) {
     late_ = late;
-    const auto turn = take_turn(false);
+    const auto turn = take_turn();
     if (!held_.empty() && std::exchange(tells, false))
       host_.report.tell(Severity::Failure, not_released());
     return turn.map([](Turn end) { return end == Turn::Done; });
@@ -88,15 +92,15 @@ class Release {
  private:
   /// An error only when the lock cannot be had. What goes wrong under it is tried again: giving up
   /// would leave a Primary behind.
-  Result<Turn> locked_turn(bool first) {
+  Result<Turn> locked_turn() {
     const auto lock = lock_resource(host_, resource_, budget_);
     if (!lock) {
       // No user any more, whoever finds out about the role.
-      static_cast<void>(release_claim(first));
+      static_cast<void>(release_claim());
       return failure(lock.error());
     }
     trouble_.clear();
-    auto turn = take_turn(first);
+    auto turn = take_turn();
     if (!turn) {
       trouble_.push_back(turn.error().message);
       return Turn::Again;
@@ -104,8 +108,8 @@ class Release {
     return turn;
   }
 
-  Result<Turn> take_turn(bool first) {
-    const auto mine = release_claim(first);
+  Result<Turn> take_turn() {
+    const auto mine = release_claim();
     if (!mine)
       return failure(mine.error());
     if (!*mine)
@@ -210,16 +214,17 @@ class Release {
   /// Marks our claim released: from here on nobody counts us as a user. Nothing when there is no
   /// claim, or it is that of a disk which was attached under our name since. What the shell script
   /// attached has none, and gets one.
-  Result<std::optional<Claim>> release_claim(bool first) {
+  Result<std::optional<Claim>> release_claim() {
     const auto claims = host_.records.claims_on(resource_);
     if (!claims)
       return failure(claims.error());
     const auto found = std::find_if(claims->begin(), claims->end(),
                                     [&](const Claim& claim) { return claim.backend == own_; });
-    if (found == claims->end() && !(first && use_ == Use::Attached))
+    const bool begins = !released_;
+    if (found == claims->end() && !(begins && use_ == Use::Attached))
       return std::nullopt;
-    const bool may_be_attached = first && use_ != Use::NeverAttached;
-    if (found != claims->end() && found->phase == Phase::Attached && !may_be_attached)
+    if (found != claims->end() && found->phase == Phase::Attached &&
+        !(begins && use_ != Use::NotAttached))
       return std::nullopt;
     Claim mine = found != claims->end() ? *found
                                         : Claim{.backend = own_,
@@ -238,6 +243,7 @@ class Release {
       if (auto written = host_.records.write(mine); !written)
         return failure(written.error());
     }
+    released_ = true;
     return mine;
   }
 
@@ -378,6 +384,7 @@ class Release {
   Use use_;
   Budget budget_;
   bool was_attached_ = false;         ///< until this run
+  bool released_ = false;             ///< the claim says so
   bool complained_ = false;           ///< of what could not be remembered
   bool late_ = true;                  ///< what DRBD has not answered may still take effect
   std::vector<std::string> trouble_;  ///< what went wrong in the last attempt
@@ -393,12 +400,12 @@ Result<void> release(Host& host, const xenstore::BackendPath& own, const std::st
 
 Result<void> roll_back(Host& host, const xenstore::BackendPath& own, const std::string& resource,
                        const Budget& budget) {
-  return Release(host, own, resource, Use::NeverAttached, budget).run();
+  return Release(host, own, resource, Use::NotAttached, budget).run();
 }
 
 Result<bool> try_to_release(Host& host, const Claim& claim, bool late, bool& tells,
                             const Budget& budget) {
-  return Release(host, claim.backend, claim.resource, Use::MaybeClaimed, budget)
+  return Release(host, claim.backend, claim.resource, Use::NotAttached, budget)
       .try_once(late, tells);
 }
 
