@@ -121,7 +121,8 @@ class Attaching {
     if (disk_ && !is_same_disk(**backend, *disk_))
       return failure("DRBD resource " + request_.resource +
                      " is not attached: its disk was detached meanwhile, and backend " +
-                     path_.text() + " is another one's: " + printable((*backend)->params));
+                     path_.text() + " is another one's: " + printable((*backend)->params) + ", " +
+                     printable((*backend)->mode));
     return std::move(**backend);
   }
 

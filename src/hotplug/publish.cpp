@@ -27,7 +27,8 @@ Result<void> publish_device(xenstore::Store& store, const xenstore::Backend& dis
                      "): see its own message, and /var/log/xen");
     if (!xenstore::is_same_disk(**backend, disk))
       return failure("the disk was detached meanwhile, and backend " + path.text() +
-                     " is another one's: " + printable((*backend)->params));
+                     " is another one's: " + printable((*backend)->params) + ", " +
+                     printable((*backend)->mode));
     if (!(*backend)->physical_device.empty())
       return failure("another block script has attached device " + (*backend)->physical_device +
                      " to backend " + path.text() + " meanwhile: only one may serve a disk");

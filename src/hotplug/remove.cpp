@@ -14,14 +14,12 @@ namespace {
 
 constexpr Duration last_attempt = std::chrono::seconds(4);
 
-/// `disk`: the backend as it is when the work begins.
-Result<void> release_all(Host& host, const xenstore::BackendPath& path,
-                         std::optional<xenstore::Backend>& disk, const Budget& budget) {
-  const auto backend = xenstore::read_backend(host.store, path);
+using Backend = Result<std::optional<xenstore::Backend>>;
+
+Result<void> release_all(Host& host, const xenstore::BackendPath& path, const Backend& backend,
+                         const Budget& budget) {
   if (!backend)
     return failure(backend.error());
-  if (!disk)
-    disk = *backend;
   const auto claims = host.records.claims_of(path);
   if (!claims)
     return failure(claims.error());
@@ -51,17 +49,19 @@ Result<void> release_all(Host& host, const xenstore::BackendPath& path,
 }  // namespace
 
 Result<void> remove(Host& host, const xenstore::BackendPath& path, Duration limit) {
-  std::optional<xenstore::Backend> disk;
-  auto done = release_all(host, path, disk, Budget(host.clock, limit));
+  const Budget budget(host.clock, limit);
+  const Backend disk = xenstore::read_backend(host.store, path);
+  auto done = release_all(host, path, disk, budget);
   // ^C at `xl destroy` reaches us, too: the waiting ends, but the role is not left behind untried.
   if (!done && host.clock.acknowledge())
-    done = release_all(host, path, disk, Budget(host.clock, last_attempt));
+    done = release_all(host, path, xenstore::read_backend(host.store, path),
+                       Budget(host.clock, last_attempt));
   if (!done && done.error().message.find("Primary") == std::string::npos)
     done = failure(done.error().message +
                    ". A resource of this guest may still be Primary on this node: look at `drbdadm "
                    "status`, and run `drbdadm secondary RESOURCE` if no guest uses it");
-  if (!done && disk)
-    publish_failure(host.store, host.report, *disk, done.error().message);
+  if (!done && disk && *disk)
+    publish_failure(host.store, host.report, **disk, done.error().message);
   return done;
 }
 

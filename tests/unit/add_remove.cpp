@@ -777,6 +777,19 @@ TEST_CASE("DRBD does not make the resource Secondary, and says nothing") {
   }
 }
 
+TEST_CASE("what cannot be written down at once is written later, and the role is given back") {
+  FakeNode node(GENERATE(8, 9));
+  REQUIRE(add(node, 5));
+  // As the shell original leaves it.
+  if (GENERATE(false, true))
+    node.records.all.clear();
+  node.records.full = true;
+  node.clock.at(100ms, [&] { node.records.full = false; });
+  REQUIRE(remove(node, 5));
+  CHECK(node.drbd.role(1) == Role::Secondary);
+  CHECK(node.records.all.empty());
+}
+
 TEST_CASE("the role is not touched when nothing can be remembered") {
   FakeNode node(GENERATE(8, 9));
   node.records.full = true;
