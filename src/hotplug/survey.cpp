@@ -4,6 +4,16 @@
 
 namespace block_drbd::hotplug {
 
+namespace {
+
+/// Whether no guest here writes to it: DRBD opens a Secondary to no writer, and claims tell of all
+/// that we attached. Among many guests, to ask about each one's disks takes longer than all else.
+bool is_idle(const drbd::Resource& resource, const std::vector<record::Claim>& claims) {
+  return resource.role == drbd::Role::Secondary && claims.empty();
+}
+
+}  // namespace
+
 Result<Survey> survey(Host& host, const std::string& resource, const xenstore::BackendPath& own,
                       Duration limit) {
   auto state = host.drbd.status(resource, limit);
@@ -12,7 +22,8 @@ Result<Survey> survey(Host& host, const std::string& resource, const xenstore::B
   auto claims = host.records.claims_on(resource);
   if (!claims)
     return failure(claims.error());
-  auto in_use = attachments_in_use(host, *state, *claims, own);
+  auto in_use = is_idle(*state, *claims) ? std::vector<policy::Attachment>()
+                                         : attachments_in_use(host, *state, *claims, own);
   if (!in_use)
     return failure(in_use.error());
   return Survey{

@@ -11,8 +11,10 @@ namespace block_drbd::hotplug {
 
 struct Survey {
   drbd::Resource resource;
-  std::vector<record::Claim> claims;       ///< all on this resource
-  std::vector<policy::Attachment> in_use;  ///< attachments that count, the one at `own` aside
+  std::vector<record::Claim> claims;  ///< all on this resource
+  /// Attachments that count, the one at `own` aside. Where the resource is Secondary, and nothing
+  /// of ours has it, xenstore is not asked: `add` does that once it has the role, under Xen's lock.
+  std::vector<policy::Attachment> in_use;
 };
 
 Result<Survey> survey(Host& host, const std::string& resource, const xenstore::BackendPath& own,

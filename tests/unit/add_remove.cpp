@@ -739,14 +739,22 @@ TEST_CASE("Xen's own lock is respected") {
   }
 }
 
-TEST_CASE("Xen's own script attaches the same device meanwhile") {
+TEST_CASE("Xen's own script attaches the same device") {
   FakeNode node(GENERATE(8, 9));
-  node.records.xen_locked = true;
-  node.clock.at(1s, [&] {
+  const auto attach = [&] {
     node.guest(6, "other", "uuid-other", "/dev/drbd1");
     node.store.values[FakeNode::path(6) / "physical-device"] = "93:1";
-    node.records.xen_locked = false;
-  });
+  };
+  SECTION("meanwhile") {
+    node.records.xen_locked = true;
+    node.clock.at(1s, [&] {
+      attach();
+      node.records.xen_locked = false;
+    });
+  }
+  SECTION("before, while the resource is Secondary") {
+    attach();
+  }
   CHECK(says(add(node, 5), "guest other (domain 6)"));
   CHECK(node.value(5, "physical-device").empty());
 }
