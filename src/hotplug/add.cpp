@@ -120,9 +120,7 @@ class Attaching {
                      " in xenstore any more. See its own message, and /var/log/xen");
     if (disk_ && !is_same_disk(**backend, *disk_))
       return failure("DRBD resource " + request_.resource +
-                     " is not attached: its disk was detached meanwhile, and backend " +
-                     path_.text() + " is another one's: " + printable((*backend)->params) + ", " +
-                     printable((*backend)->mode));
+                     " is not attached: " + has_another_disk(**backend));
     return std::move(**backend);
   }
 

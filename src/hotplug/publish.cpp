@@ -13,6 +13,13 @@ constexpr std::size_t longest_message = 2000;
 
 }  // namespace
 
+std::string has_another_disk(const xenstore::Backend& backend) {
+  return "the disk was detached meanwhile, and backend " + backend.path.text() +
+         " is another one's: " + printable(backend.params) + ", " + printable(backend.mode) +
+         ". Look with `xl block-list " + std::to_string(backend.path.frontend()) +
+         "` which disks the guest has";
+}
+
 Result<void> publish_device(xenstore::Store& store, const xenstore::Backend& disk,
                             const std::string& physical_device, const std::string& node) {
   const xenstore::BackendPath& path = disk.path;
@@ -26,9 +33,7 @@ Result<void> publish_device(xenstore::Store& store, const xenstore::Backend& dis
       return failure("the toolstack has given up this disk meanwhile (backend " + path.text() +
                      "): see its own message, and /var/log/xen");
     if (!xenstore::is_same_disk(**backend, disk))
-      return failure("the disk was detached meanwhile, and backend " + path.text() +
-                     " is another one's: " + printable((*backend)->params) + ", " +
-                     printable((*backend)->mode));
+      return failure(has_another_disk(**backend));
     if (!(*backend)->physical_device.empty())
       return failure("another block script has attached device " + (*backend)->physical_device +
                      " to backend " + path.text() + " meanwhile: only one may serve a disk");

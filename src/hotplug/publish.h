@@ -8,6 +8,9 @@
 
 namespace block_drbd::hotplug {
 
+/// Why the disk that the work began for gets nothing: `backend`, as it is now, is another one's.
+std::string has_another_disk(const xenstore::Backend& backend);
+
 /// Hands the device to blkback (physical-device) and QEMU (physical-device-path). Fails when the
 /// toolstack has given the backend up meanwhile, also for another disk, or somebody else attached a
 /// device: blkback takes physical-device once. `disk`: the backend as it was when the work began.

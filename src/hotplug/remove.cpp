@@ -14,9 +14,8 @@ namespace {
 
 constexpr Duration last_attempt = std::chrono::seconds(4);
 
-using Backend = Result<std::optional<xenstore::Backend>>;
-
-Result<void> release_all(Host& host, const xenstore::BackendPath& path, const Backend& backend,
+Result<void> release_all(Host& host, const xenstore::BackendPath& path,
+                         const Result<std::optional<xenstore::Backend>>& backend,
                          const Budget& budget) {
   if (!backend)
     return failure(backend.error());
@@ -50,7 +49,7 @@ Result<void> release_all(Host& host, const xenstore::BackendPath& path, const Ba
 
 Result<void> remove(Host& host, const xenstore::BackendPath& path, Duration limit) {
   const Budget budget(host.clock, limit);
-  const Backend disk = xenstore::read_backend(host.store, path);
+  const auto disk = xenstore::read_backend(host.store, path);
   auto done = release_all(host, path, disk, budget);
   // ^C at `xl destroy` reaches us, too: the waiting ends, but the role is not left behind untried.
   if (!done && host.clock.acknowledge())
