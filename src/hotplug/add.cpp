@@ -465,12 +465,18 @@ class Attaching {
   /// again. When DRBD refuses to take it back, the next turn finds the resource Primary by our own
   /// hand, and that is no ground for anything; nor is what a person decided before the other node
   /// appeared.
-  Result<Turn> step_back(const drbd::Resource& resource, const drbd::Volume& volume) {
+  Result<void> give_role_back(const drbd::Resource& resource, const drbd::Volume& volume) {
     by_person_ = false;
     const auto answer = host_.drbd.demote(resource, volume, budget_.left());
     if (!answer)
       return failure(answer.error());
     promoted_ = !answer->ok();
+    return {};
+  }
+
+  Result<Turn> step_back(const drbd::Resource& resource, const drbd::Volume& volume) {
+    if (auto given = give_role_back(resource, volume); !given)
+      return failure(given.error());
     host_.report.tell(Severity::Notice, "DRBD resource " + request_.resource +
                                             ": another node became Primary at the same moment, or "
                                             "the link changed; stepping back, then looking again");
@@ -516,15 +522,21 @@ class Attaching {
           ": another of Xen's block scripts has held /run/xen-hotplug/block for too long. "
           "Look with `ps ax | grep scripts/block` what it is doing");
     }
-    // Xen's own block script may have attached the device as phy:/dev/drbd… meanwhile.
+    // Xen's own block script may have attached the device as phy:/dev/drbd… Should that one be in
+    // the way, the next turn says so.
     const auto in_use = attachments_in_use(host_, seen.resource, seen.claims, path_);
-    if (!in_use)
-      return failure(in_use.error());
-    if (!std::equal(in_use->begin(), in_use->end(), seen.in_use.begin(), seen.in_use.end(),
-                    [](const policy::Attachment& one, const policy::Attachment& other) {
-                      return one.backend.path == other.backend.path;
-                    }))
-      return again_after(pause_for_drbd);
+    const bool as_seen =
+        in_use && std::equal(in_use->begin(), in_use->end(), seen.in_use.begin(), seen.in_use.end(),
+                             [](const policy::Attachment& one, const policy::Attachment& other) {
+                               return one.backend.path == other.backend.path;
+                             });
+    if (!as_seen) {
+      xen_lock->reset();
+      if (promoted_)
+        if (auto given = give_role_back(seen.resource, volume); !given)
+          return failure(given.error());
+      return in_use ? Result<Turn>(again_after(pause_for_drbd)) : failure(in_use.error());
+    }
 
     if (auto published = publish_device(host_.store, *disk_, request_.physical_device, **node);
         !published)

@@ -12,8 +12,8 @@ namespace block_drbd::hotplug {
 struct Survey {
   drbd::Resource resource;
   std::vector<record::Claim> claims;  ///< all on this resource
-  /// Attachments that count, the one at `own` aside. Where the resource is Secondary, and nothing
-  /// of ours has it, xenstore is not asked: `add` does that once it has the role, under Xen's lock.
+  /// Attachments that count, the one at `own` aside. Where every node is Secondary, and nothing of
+  /// ours has it, xenstore is not asked: `add` does that once it has the role, under Xen's lock.
   std::vector<policy::Attachment> in_use;
 };
 

@@ -757,6 +757,26 @@ TEST_CASE("Xen's own script attaches the same device") {
   }
   CHECK(says(add(node, 5), "guest other (domain 6)"));
   CHECK(node.value(5, "physical-device").empty());
+  CHECK(node.drbd.role(1) == Role::Secondary);
+  CHECK(node.records.all.empty());
+}
+
+TEST_CASE("a disk that another guest has is not promoted for where another node may be writing") {
+  FakeNode node(GENERATE(8, 9));
+  node.guest(6, "other", "uuid-other", "/dev/drbd1");
+  node.store.values[FakeNode::path(6) / "physical-device"] = "93:1";
+  SECTION("the source of a migration") {
+    node.peer_is(Role::Primary);
+    node.guest(5, "web--incoming", "uuid-web");
+    node.below_migrate_receive = true;
+  }
+  SECTION("one that cannot be seen") {
+    node.link_is_down();
+    node.choices = policy::Choices{.starts_unseen = true};
+  }
+  CHECK(says(add(node, 5), "guest other (domain 6)"));
+  CHECK(node.drbd.count("primary 1") == 0);
+  CHECK(node.drbd.count("two-primaries yes") == 0);
 }
 
 TEST_CASE("a role that is not there after DRBD has given it is no ground to attach anything") {
