@@ -114,7 +114,7 @@ std::string usage() {
          "  add      make the resource Primary on this node and hand its device to the guest\n"
          "  remove   make it Secondary again when no guest here uses it any more\n"
          "  gone     run by udev when the kernel has let go of a guest's disk\n"
-         "  keep     (with a resource) run by this program itself, for what may take longer\n"
+         "  keep     run by this program itself: close a hand-over, or give back a role held open\n"
          "  heal     run by block-drbd-heal.service: connect nodes again that a loss of power "
          "during\n"
          "           a migration has parted\n"
