@@ -761,6 +761,15 @@ TEST_CASE("Xen's own script attaches the same device") {
   CHECK(node.records.all.empty());
 }
 
+TEST_CASE("xenstore does not tell who else has the device: the role is given back at once") {
+  FakeNode node(GENERATE(8, 9));
+  node.guest(6, "other", "uuid-other", "/dev/vg/other");
+  node.store.forbidden.insert(FakeNode::path(6) / "physical-device");
+  CHECK(says(add(node, 5), "xenstore: cannot read"));
+  CHECK(node.value(5, "physical-device").empty());
+  CHECK(node.drbd.role(1) == Role::Secondary);
+}
+
 TEST_CASE("a disk that another guest has is not promoted for where another node may be writing") {
   FakeNode node(GENERATE(8, 9));
   node.guest(6, "other", "uuid-other", "/dev/drbd1");
