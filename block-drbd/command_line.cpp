@@ -66,7 +66,7 @@ Result<CommandLine> parse_command_line(const std::vector<std::string>& arguments
     return CommandLine{.verb = Verb::Version};
   auto words = values["words"].as<std::vector<std::string>>();
   if (words.empty() || words.front().empty())
-    return failure("say what to do: add, remove or test");
+    return failure("say what to do: add, remove, gone, keep, heal or test");
   const std::string verb = words.front();
   words.erase(words.begin());
   if (verb == "test")

@@ -78,9 +78,9 @@ TEST_CASE("help and version", "[command line]") {
 }
 
 TEST_CASE("without a verb nothing is done", "[command line]") {
-  CHECK(refused({}, "add, remove or test"));
-  CHECK(refused({""}, "add, remove or test"));
-  CHECK(refused({"--"}, "add, remove or test"));
+  CHECK(refused({}, "add, remove, gone, keep, heal or test"));
+  CHECK(refused({""}, "add, remove, gone, keep, heal or test"));
+  CHECK(refused({"--"}, "add, remove, gone, keep, heal or test"));
 }
 
 TEST_CASE("what is unknown is refused and named", "[command line]") {
