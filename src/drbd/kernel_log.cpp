@@ -166,9 +166,10 @@ Result<std::string> read_kernel_log(const std::string& device) {
 }
 
 Result<std::unique_ptr<KernelLog>> follow_kernel_log(int interruption, const std::string& device) {
-  return open_log(device).map([&](Fd&& log) -> std::unique_ptr<KernelLog> {
-    return std::make_unique<RingBuffer>(device, std::move(log), interruption);
-  });
+  auto log = open_log(device);
+  if (!log)
+    return failure(log.error());
+  return std::make_unique<RingBuffer>(device, std::move(*log), interruption);
 }
 
 }  // namespace block_drbd::drbd

@@ -39,8 +39,9 @@ std::map<std::string, pid_t> holders_of_locks(const std::string& locks) {
 /// A file as /proc/locks names it.
 std::string inode_of(const struct stat& file) {
   std::array<char, 64> text;
-  std::snprintf(text.data(), text.size(), "%02x:%02x:%llu", major(file.st_dev), minor(file.st_dev),
-                static_cast<unsigned long long>(file.st_ino));
+  static_cast<void>(std::snprintf(text.data(), text.size(), "%02x:%02x:%llu", major(file.st_dev),
+                                  minor(file.st_dev),
+                                  static_cast<unsigned long long>(file.st_ino)));
   return text.data();
 }
 

@@ -50,7 +50,10 @@ void write(xs_handle* store, const std::string& path, const std::string& value) 
 
 int main(int argc, char** argv) {
   xs_handle* store = xs_open(0);
-  const std::string backend = std::getenv("XENBUS_PATH");
+  const char* path = std::getenv("XENBUS_PATH");
+  if (path == nullptr)
+    return 2;
+  const std::string backend = path;
   unsigned size = 0;
   const char* resource =
       static_cast<char*>(xs_read(store, XBT_NULL, (backend + "/params").c_str(), &size));

@@ -1,11 +1,11 @@
 #include "traced.h"
 
-#include <signal.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <set>
 #include <stdexcept>

@@ -11,6 +11,7 @@ block_drbd::fuzz::Feed feed = nullptr;
 
 }  // namespace
 
+// NOLINTNEXTLINE(readability-identifier-naming): libFuzzer's own name
 extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
   constexpr std::string_view option = "--target=";
   for (int word = 1; word < *argc; ++word)
@@ -24,6 +25,7 @@ extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
   std::exit(2);
 }
 
+// NOLINTNEXTLINE(readability-identifier-naming): the same
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   feed({reinterpret_cast<const char*>(data), size});
   return 0;

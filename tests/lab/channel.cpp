@@ -16,8 +16,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr int kConnections = 3;
-constexpr std::chrono::seconds kGrace{20};
+constexpr int connections = 3;
+constexpr std::chrono::seconds grace{20};
 
 std::string reason() {
   return std::strerror(errno);
@@ -44,14 +44,14 @@ Result<Channel> Channel::open(const std::filesystem::path& build, int node) {
   const Fd directory(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!directory)
     return failure("no lab in " + path.string() + ": " + reason(), errno);
-  for (int index = 0; index < kConnections; ++index) {
+  for (int index = 0; index < connections; ++index) {
     const std::string name = "lab" + std::to_string(index);
     Fd lock(
         ::openat(directory.get(), (name + ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
     if (!lock)
       return failure(path.string() + "/" + name + ".lock: " + reason(), errno);
     // Others may use the first ones; for the last one we wait.
-    const int wait = index + 1 == kConnections ? 0 : LOCK_NB;
+    const int wait = index + 1 == connections ? 0 : LOCK_NB;
     if (::flock(lock.get(), LOCK_EX | wait) != 0)
       continue;
     Result<Fd> socket = connect_to(directory.get(), name);
@@ -78,7 +78,7 @@ Result<Reply> Channel::run(const std::string& script, std::chrono::seconds limit
   }
 
   // What an earlier asker did not wait for comes first and is passed over.
-  const auto deadline = Clock::now() + limit + kGrace;
+  const auto deadline = Clock::now() + limit + grace;
   while (true) {
     Result<std::string> header = read_line(deadline);
     if (!header)

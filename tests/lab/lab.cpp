@@ -155,9 +155,9 @@ Typed Node::tries(const std::string& command, std::chrono::seconds limit) {
     FAIL(name() << ": " << reply.error().message);
   }
   // Not the command's own answer: the agent took us for gone.
-  constexpr int kHungUp = 129;
+  constexpr int hung_up = 129;
   INFO(name() << "# " << command);
-  REQUIRE(reply->status != kHungUp);
+  REQUIRE(reply->status != hung_up);
   return {reply->status, std::move(reply->output)};
 }
 
@@ -170,12 +170,12 @@ std::string Node::types(const std::string& command, std::chrono::seconds limit) 
 }
 
 std::string Node::fails(const std::string& command, std::chrono::seconds limit) {
-  constexpr int kKilledByLimit = 124;
+  constexpr int killed_by_limit = 124;
   Typed result = tries(command, limit);
   INFO(result.output);
   INFO(name() << "# " << command);
   REQUIRE(result.status != 0);
-  REQUIRE(result.status != kKilledByLimit);
+  REQUIRE(result.status != killed_by_limit);
   return std::move(result.output);
 }
 

@@ -15,8 +15,9 @@ std::uint32_t Choices::weighted(std::initializer_list<std::uint32_t> weights) {
   const auto count = static_cast<std::uint32_t>(weights.size());
   if (replayed_)
     return made(next_of_list(), count);
-  auto rest = static_cast<std::uint32_t>(
-      random() % std::accumulate(weights.begin(), weights.end(), std::uint64_t{0}));
+  const auto sum = std::accumulate(weights.begin(), weights.end(), std::uint64_t{0});
+  // NOLINTNEXTLINE(clang-analyzer-core.DivideZero): one weight at least is not zero
+  auto rest = static_cast<std::uint32_t>(random() % sum);
   std::uint32_t index = 0;
   for (const std::uint32_t weight : weights) {
     if (rest < weight)

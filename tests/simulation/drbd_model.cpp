@@ -60,11 +60,13 @@ int DrbdModel::index_of(const std::string& name) const {
 }
 
 const DrbdModel::Site& DrbdModel::site(int resource, int node) const {
-  return sites_[static_cast<std::size_t>(resource * shape_.nodes + node)];
+  const int index = resource * shape_.nodes + node;
+  return sites_[static_cast<std::size_t>(index)];
 }
 
 const DrbdModel::Side& DrbdModel::side(int resource, int node, int peer) const {
-  return sides_[static_cast<std::size_t>((resource * shape_.nodes + node) * shape_.nodes + peer)];
+  const int index = (resource * shape_.nodes + node) * shape_.nodes + peer;
+  return sides_[static_cast<std::size_t>(index)];
 }
 
 bool DrbdModel::is_primary(int resource, int node, int volume) const {

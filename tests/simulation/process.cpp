@@ -270,7 +270,7 @@ class ModelDrbd : public drbd::Drbd {
     auto command = std::make_shared<Command>();
     command->takes = milliseconds(5);
     if (choices.one_in(8))
-      command->takes += milliseconds(20 * choices.below(20));
+      command->takes += milliseconds(Time{20} * choices.below(20));
     if (process_.world().faults.hanging_drbd && choices.one_in(12)) {
       command->uninterruptible = true;
       command->takes += seconds(1 + 5 * choices.below(9));

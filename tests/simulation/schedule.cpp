@@ -139,10 +139,10 @@ class Story {
         static_cast<int>(choices_.below(static_cast<std::uint32_t>(cluster_.nodes())));
     const std::uint32_t offset = choices_.below(30);
     const std::uint32_t unit = choices_.weighted({3, 3, 2, 1});
-    const Time delay = milliseconds(offset * (unit == 0   ? 1
-                                              : unit == 1 ? 10
-                                              : unit == 2 ? 100
-                                                          : 1000));
+    const Time delay = milliseconds(Time{offset} * (unit == 0   ? 1
+                                                    : unit == 1 ? 10
+                                                    : unit == 2 ? 100
+                                                                : 1000));
     const std::uint32_t stage = choices_.weighted({6, 1, 2, 4, 2, 2, 1});
     if (stage > 0) {
       waiting_.push_back(

@@ -111,6 +111,7 @@ Actor::~Actor() = default;
 Scheduler::Scheduler() = default;
 
 void Scheduler::end_all() {
+  // NOLINTNEXTLINE(modernize-loop-convert): there may be more of them meanwhile
   for (std::size_t i = 0; i < actors_.size(); ++i)
     if (!actors_[i]->ended_) {
       actors_[i]->killed_ = true;
@@ -225,6 +226,7 @@ void Scheduler::kill(Actor& actor) {
 }
 
 void Scheduler::kill_all_on(int node) {
+  // NOLINTNEXTLINE(modernize-loop-convert): there may be more of them meanwhile
   for (std::size_t i = 0; i < actors_.size(); ++i)
     if (actors_[i]->node_ == node && actors_[i].get() != current_)
       kill(*actors_[i]);

@@ -95,7 +95,7 @@ void Toolstack::remove_disks(int node, unsigned id) {
         return;
       Time until_closed = milliseconds(choices().below(30));
       if (choices().one_in(6))
-        until_closed = milliseconds(20 * choices().below(50));
+        until_closed = milliseconds(Time{20} * choices().below(50));
       if (cluster_.world().faults.late_close && choices().one_in(3))
         until_closed = seconds(1 + choices().below(60));
       if (const auto said = closes_after.find(node); said != closes_after.end())

@@ -1,8 +1,9 @@
 // Who started us, in a /proc of the tests' own.
 #include "process/ancestry.h"
 
-#include <signal.h>
 #include <unistd.h>
+
+#include <csignal>
 
 #include "catch.h"
 #include "child.h"

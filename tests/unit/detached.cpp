@@ -2,12 +2,12 @@
 #include "process/detached.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <set>
 #include <sstream>
 

@@ -10,7 +10,6 @@
 using namespace block_drbd;
 using namespace block_drbd::drbd;
 using block_drbd::test::read_capture;
-using block_drbd::test::render;
 
 namespace {
 

@@ -80,7 +80,7 @@ struct Node {
     answer(captured.exit_code, captured.out, captured.err);
   }
   void answer(int exit_code, std::string out, std::string err) {
-    processes.answers.push_back(
+    processes.answers.emplace_back(
         Output{.exit_code = exit_code, .out = std::move(out), .err = std::move(err)});
   }
   void fails(const std::string& message, int code) {

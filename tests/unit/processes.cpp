@@ -1,13 +1,13 @@
 // Real tools, run as drbdsetup is run.
 #include "process/processes.h"
 
-#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <map>
 #include <sstream>
 

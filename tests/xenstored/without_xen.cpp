@@ -84,8 +84,9 @@ class Kernel {
     path.copy(address.sun_path, sizeof address.sun_path - 1);
     ::unlink(path.c_str());
     const int listener = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    ::bind(listener, reinterpret_cast<const sockaddr*>(&address), sizeof address);
-    ::listen(listener, 8);
+    if (::bind(listener, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+        ::listen(listener, 8) != 0)
+      std::abort();
     std::thread([this, listener] { serve(listener); }).detach();
   }
 

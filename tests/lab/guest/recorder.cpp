@@ -17,7 +17,6 @@
 // `recorder check DISK` does the first of these only, and fails after a complaint.
 
 #include <fcntl.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <array>
@@ -28,11 +27,12 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <ctime>
 
 namespace {
 
-constexpr std::uint64_t kMagic = 0x64726f6365722d58;
-constexpr std::size_t kSlots = 128;
+constexpr std::uint64_t our_magic = 0x64726f6365722d58;
+constexpr std::size_t slot_count = 128;
 
 struct Record {
   std::uint64_t magic;
@@ -45,13 +45,13 @@ struct Record {
 };
 static_assert(sizeof(Record) == 512);
 
-using Ring = std::array<Record, kSlots>;
+using Ring = std::array<Record, slot_count>;
 alignas(4096) Ring on_disk;
 alignas(4096) Record next_record;
 Ring expected;
 
 Record& slot(Ring& ring, std::uint64_t number) {
-  return ring[number % kSlots];
+  return ring[number % slot_count];
 }
 
 // FNV-1a of some bytes that follow those of which `sum` is one.
@@ -80,12 +80,12 @@ std::uint64_t new_life() {
 }
 
 bool valid(const Record& record) {
-  return record.magic == kMagic && record.checksum == checksum(record);
+  return record.magic == our_magic && record.checksum == checksum(record);
 }
 
 bool blank(const Record& record) {
-  static constexpr Record kZero{};
-  return std::memcmp(&record, &kZero, sizeof record) == 0;
+  static constexpr Record zero{};
+  return std::memcmp(&record, &zero, sizeof record) == 0;
 }
 
 std::uint64_t milliseconds(clockid_t clock) {
@@ -125,11 +125,11 @@ bool read_ring(int disk) {
 // Checks what an earlier life left behind. The number of the last record, or -1 after a complaint.
 std::int64_t check_chain() {
   std::uint64_t last = 0;
-  for (std::size_t index = 0; index < kSlots; ++index) {
+  for (std::size_t index = 0; index < slot_count; ++index) {
     const Record& record = on_disk[index];
     if (blank(record))
       continue;
-    if (!valid(record) || record.number % kSlots != index) {
+    if (!valid(record) || record.number % slot_count != index) {
       line("RECORD LOST slot %zu holds no whole record", index);
       return -1;
     }
@@ -140,7 +140,7 @@ std::int64_t check_chain() {
     line("record chain empty");
     return 0;
   }
-  const std::uint64_t first = last < kSlots ? 1 : last - kSlots + 1;
+  const std::uint64_t first = last < slot_count ? 1 : last - slot_count + 1;
   for (std::uint64_t number = first; number <= last; ++number) {
     const Record& record = slot(on_disk, number);
     if (record.number != number) {
@@ -162,7 +162,7 @@ std::int64_t check_chain() {
 
 // Compares the whole ring with what was read at the start and written since.
 bool check_written(std::uint64_t life) {
-  for (std::size_t index = 0; index < kSlots; ++index) {
+  for (std::size_t index = 0; index < slot_count; ++index) {
     if (std::memcmp(&on_disk[index], &expected[index], sizeof(Record)) == 0)
       continue;
     const Record& found = on_disk[index];
@@ -213,14 +213,14 @@ int main(int argc, char** argv) {
     if (!read_ring(disk) || !check_written(life))
       stop();
     next_record = {};
-    next_record.magic = kMagic;
+    next_record.magic = our_magic;
     next_record.number = last + 1;
     next_record.life = life;
     next_record.uptime_ms = milliseconds(CLOCK_MONOTONIC);
     next_record.previous = last == 0 ? 0 : slot(expected, last).checksum;
     next_record.filler.fill(life ^ next_record.number);
     next_record.checksum = checksum(next_record);
-    const auto offset = static_cast<off_t>(next_record.number % kSlots * sizeof(Record));
+    const auto offset = static_cast<off_t>(next_record.number % slot_count * sizeof(Record));
     if (pwrite(disk, &next_record, sizeof next_record, offset) != sizeof next_record) {
       line("RECORD FAILED writing %" PRIu64 ": %s", next_record.number, std::strerror(errno));
       stop();

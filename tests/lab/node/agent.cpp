@@ -8,7 +8,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -17,6 +16,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -27,9 +27,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr int kTimedOut = 124;
-constexpr int kHungUp = 128 + SIGHUP;
-constexpr std::size_t kMaxOutput = std::size_t{8} << 20;
+constexpr int timed_out = 124;
+constexpr int hung_up = 128 + SIGHUP;
+constexpr std::size_t most_output = std::size_t{8} << 20;
 
 // The driver raises SIGIO when the host connects or hangs up.
 void wait_for_host(int port) {
@@ -115,9 +115,9 @@ int run(int port, const std::string& script, std::chrono::seconds limit, int out
         left.count() > 0 ? poll(states.data(), states.size(), static_cast<int>(left.count())) : 0;
     ended = ready > 0 && states[0].revents != 0;
     if (ready == 0)
-      killed = kTimedOut;
+      killed = timed_out;
     else if (ready > 0 && !ended && (states[1].revents & POLLHUP) != 0 && stays_hung_up(port))
-      killed = kHungUp;
+      killed = hung_up;
   }
   if (killed != 0)
     kill(-child, SIGKILL);
@@ -147,7 +147,7 @@ bool serve_one(int port) {
   fcntl(output, F_SETFL, O_APPEND);
   const int status = run(port, script, std::chrono::seconds(seconds), output);
   // No more memory than it takes: in the node's emulation each new page is dear.
-  std::string text(std::min(static_cast<std::size_t>(lseek(output, 0, SEEK_END)), kMaxOutput),
+  std::string text(std::min(static_cast<std::size_t>(lseek(output, 0, SEEK_END)), most_output),
                    '\0');
   const ssize_t size = pread(output, text.data(), text.size(), 0);
   text.resize(size > 0 ? static_cast<std::size_t>(size) : 0);
