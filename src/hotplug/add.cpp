@@ -106,8 +106,8 @@ class Attaching {
   bool has_keeper() const { return has_keeper_; }
   /// The backend as it was at the beginning; nothing when it could not be read.
   const std::optional<xenstore::Backend>& disk() const { return disk_; }
-  /// Whether there is something to roll back.
-  bool has_claimed() const { return claim_.has_value(); }
+  /// What there is to roll back; nothing as long as nothing was touched.
+  const std::optional<Claim>& claimed() const { return claim_; }
 
  private:
   Result<xenstore::Backend> read_backend() {
@@ -570,7 +570,8 @@ class Attaching {
                      .unanswered = false,
                      .incoming = request_.purpose == Purpose::Incoming,
                      .domain = domain_.name,
-                     .vm = domain_.vm};
+                     .vm = domain_.vm,
+                     .run = static_cast<int>(host_.random())};
     }
     if (!is_primary)  // what was given up is nobody's
       by_person_ = claim_->leave_role = false;
@@ -641,8 +642,8 @@ Result<void> add(Host& host, const xenstore::BackendPath& path, Duration limit) 
   const bool attached_by_another = attaching.disk() && backend && *backend &&
                                    is_same_disk(**backend, *attaching.disk()) &&
                                    !(*backend)->physical_device.empty();
-  if (attaching.has_claimed() && !attached_by_another)
-    if (const auto released = roll_back(host, path, resource, budget); !released)
+  if (attaching.claimed() && !attached_by_another)
+    if (const auto released = release(host, *attaching.claimed(), budget); !released)
       message += ". " + released.error().message;
   if (!resource.empty())
     call_keeper(host, resource, std::nullopt);

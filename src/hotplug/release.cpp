@@ -39,22 +39,10 @@ std::string joined(const std::vector<std::string>& words) {
 /// The end of one attempt.
 enum class Turn { Done, Again, GivenUp };
 
-/// What the caller knows of the backend's use of the resource.
-enum class Use {
-  Attached,      ///< it has a device, whoever attached it
-  MaybeClaimed,  ///< what the claim says
-  NotAttached,   ///< it has none, or none any more: a claim that says so is another run's
-};
-
 class Release {
  public:
-  Release(Host& host, xenstore::BackendPath own, std::string resource, Use use,
-          const Budget& budget)
-      : host_(host),
-        own_(std::move(own)),
-        resource_(std::move(resource)),
-        use_(use),
-        budget_(budget) {}
+  Release(Host& host, Claim use, const Budget& budget)
+      : host_(host), use_(std::move(use)), budget_(budget) {}
 
   Result<void> run() {
     Duration pause = first_pause;
@@ -211,32 +199,19 @@ class Release {
         record::Held{.resource = resource_, .vm = vm, .until = host_.clock.now() + reboot_takes});
   }
 
-  /// Marks our claim released: from here on nobody counts us as a user. Nothing when there is no
-  /// claim, or it is that of a disk which was attached under our name since. What the shell script
-  /// attached has none, and gets one.
+  /// Marks our claim released: from here on nobody counts us as a user. Nothing when another run
+  /// has ended the use, or the claim is that of a disk which was attached under our name since.
+  /// What the shell script attached gets one.
   Result<std::optional<Claim>> release_claim() {
     const auto claims = host_.records.claims_on(resource_);
     if (!claims)
       return failure(claims.error());
     const auto found = std::find_if(claims->begin(), claims->end(),
                                     [&](const Claim& claim) { return claim.backend == own_; });
-    const bool begins = !released_;
-    if (found == claims->end() && !(begins && use_ == Use::Attached))
+    const bool is_unwritten = use_.minor < 0 && !released_;
+    if (found == claims->end() ? !is_unwritten : found->run != use_.run)
       return std::nullopt;
-    if (found != claims->end() && found->phase == Phase::Attached &&
-        !(begins && use_ != Use::NotAttached))
-      return std::nullopt;
-    Claim mine = found != claims->end() ? *found
-                                        : Claim{.backend = own_,
-                                                .resource = resource_,
-                                                .volume = 0,
-                                                .minor = -1,
-                                                .phase = Phase::Attached,
-                                                .leave_role = false,
-                                                .unanswered = false,
-                                                .incoming = false,
-                                                .domain = {},
-                                                .vm = {}};
+    Claim mine = found != claims->end() ? *found : use_;
     if (mine.phase != Phase::Released) {
       was_attached_ = mine.phase == Phase::Attached;
       mine.phase = Phase::Released;
@@ -379,9 +354,9 @@ class Release {
   }
 
   Host& host_;
-  xenstore::BackendPath own_;
-  std::string resource_;
-  Use use_;
+  const Claim use_;  ///< the one that ends, as the caller knew it
+  const xenstore::BackendPath& own_ = use_.backend;
+  const std::string& resource_ = use_.resource;
   Budget budget_;
   bool was_attached_ = false;         ///< until this run
   bool released_ = false;             ///< the claim says so
@@ -393,20 +368,26 @@ class Release {
 
 }  // namespace
 
-Result<void> release(Host& host, const xenstore::BackendPath& own, const std::string& resource,
-                     bool attached, const Budget& budget) {
-  return Release(host, own, resource, attached ? Use::Attached : Use::MaybeClaimed, budget).run();
-}
-
-Result<void> roll_back(Host& host, const xenstore::BackendPath& own, const std::string& resource,
-                       const Budget& budget) {
-  return Release(host, own, resource, Use::NotAttached, budget).run();
+Result<void> release(Host& host, const Claim& claim, const Budget& budget) {
+  return Release(host, claim, budget).run();
 }
 
 Result<bool> try_to_release(Host& host, const Claim& claim, bool late, bool& tells,
                             const Budget& budget) {
-  return Release(host, claim.backend, claim.resource, Use::NotAttached, budget)
-      .try_once(late, tells);
+  return Release(host, claim, budget).try_once(late, tells);
+}
+
+Claim claim_of_shell_script(const xenstore::BackendPath& backend, const std::string& resource) {
+  return {.backend = backend,
+          .resource = resource,
+          .volume = 0,
+          .minor = -1,
+          .phase = Phase::Attached,
+          .leave_role = false,
+          .unanswered = false,
+          .incoming = false,
+          .domain = {},
+          .vm = {}};
 }
 
 }  // namespace block_drbd::hotplug

@@ -6,15 +6,10 @@
 
 namespace block_drbd::hotplug {
 
-/// Ends the use of `resource` by the backend at `own`, and makes the resource Secondary when nobody
-/// else on this node uses it. Success also when others do, or when nothing was ever attached.
-/// `attached`: the backend has a physical device, whoever attached it.
-Result<void> release(Host& host, const xenstore::BackendPath& own, const std::string& resource,
-                     bool attached, const Budget& budget);
-
-/// The same of an `add` that has failed: what another run has attached under this name, stays.
-Result<void> roll_back(Host& host, const xenstore::BackendPath& own, const std::string& resource,
-                       const Budget& budget);
+/// Ends the use of a resource that `claim` tells of, and makes the resource Secondary when nobody
+/// else on this node uses it. Success also when others do, or when another run has ended the use
+/// already. What another `add` has claimed under the same backend path since, stays.
+Result<void> release(Host& host, const record::Claim& claim, const Budget& budget);
 
 /// One attempt of `release`, for a use whose claim says released; the caller has the resource's
 /// lock. False: the resource is still Primary for nobody, and may be tried again. `late`: a
@@ -22,5 +17,9 @@ Result<void> roll_back(Host& host, const xenstore::BackendPath& own, const std::
 /// resource, when somebody does; false then.
 Result<bool> try_to_release(Host& host, const record::Claim& claim, bool late, bool& tells,
                             const Budget& budget);
+
+/// The claim of a use that the shell script began, which writes none, and promotes all volumes.
+record::Claim claim_of_shell_script(const xenstore::BackendPath& backend,
+                                    const std::string& resource);
 
 }  // namespace block_drbd::hotplug

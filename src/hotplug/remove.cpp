@@ -1,7 +1,8 @@
 #include "hotplug/remove.h"
 
+#include <algorithm>
 #include <optional>
-#include <set>
+#include <vector>
 
 #include "hotplug/keeper.h"
 #include "hotplug/publish.h"
@@ -10,35 +11,39 @@
 
 namespace block_drbd::hotplug {
 
+using record::Claim;
+
 namespace {
 
 constexpr Duration last_attempt = std::chrono::seconds(4);
 
+/// What ends with the disk. The directory may be gone, and the path may have served another
+/// resource before: what was claimed counts, and what the directory names if it has a device.
+std::vector<Claim> uses_of(const xenstore::BackendPath& path, std::vector<Claim> claims,
+                           const std::optional<xenstore::Backend>& backend) {
+  if (!backend || backend->physical_device.empty())
+    return claims;
+  const auto spec = parse_disk_spec(backend->params);
+  if (spec && std::none_of(claims.begin(), claims.end(),
+                           [&](const Claim& claim) { return claim.resource == spec->resource; }))
+    claims.push_back(claim_of_shell_script(path, spec->resource));
+  return claims;
+}
+
 Result<void> release_all(Host& host, const xenstore::BackendPath& path,
+                         const Result<std::vector<Claim>>& claims,
                          const Result<std::optional<xenstore::Backend>>& backend,
                          const Budget& budget) {
   if (!backend)
     return failure(backend.error());
-  const auto claims = host.records.claims_of(path);
   if (!claims)
     return failure(claims.error());
-
-  // The directory may be gone, and the path may have served another resource before: what was
-  // claimed counts, and what the directory names if it is there.
-  std::set<std::string> resources;
-  for (const record::Claim& claim : *claims)
-    resources.insert(claim.resource);
-  std::string attached;
-  if (*backend && !(*backend)->physical_device.empty())
-    if (const auto spec = parse_disk_spec((*backend)->params))
-      resources.insert(attached = spec->resource);
-
   std::string messages;
-  for (const std::string& resource : resources) {
-    const auto released = release(host, path, resource, resource == attached, budget);
+  for (const Claim& use : uses_of(path, *claims, *backend)) {
+    const auto released = release(host, use, budget);
     if (!released)
       messages += (messages.empty() ? "" : ". ") + released.error().message;
-    call_keeper(host, resource, released ? std::optional(path) : std::nullopt);
+    call_keeper(host, use.resource, released ? std::optional(path) : std::nullopt);
   }
   if (!messages.empty())
     return failure(messages);
@@ -49,11 +54,13 @@ Result<void> release_all(Host& host, const xenstore::BackendPath& path,
 
 Result<void> remove(Host& host, const xenstore::BackendPath& path, Duration limit) {
   const Budget budget(host.clock, limit);
+  // Before all else: what is attached under the same path from here on is another one's.
+  const auto claims = host.records.claims_of(path);
   const auto disk = xenstore::read_backend(host.store, path);
-  auto done = release_all(host, path, disk, budget);
+  auto done = release_all(host, path, claims, disk, budget);
   // ^C at `xl destroy` reaches us, too: the waiting ends, but the role is not left behind untried.
   if (!done && host.clock.acknowledge())
-    done = release_all(host, path, xenstore::read_backend(host.store, path),
+    done = release_all(host, path, claims, xenstore::read_backend(host.store, path),
                        Budget(host.clock, last_attempt));
   if (!done && done.error().message.find("Primary") == std::string::npos)
     done = failure(done.error().message +

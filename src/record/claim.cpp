@@ -40,6 +40,7 @@ std::string to_json(const Claim& claim) {
       {"incoming", claim.incoming},
       {"domain", claim.domain},
       {"vm", claim.vm},
+      {"run", claim.run},
   });
 }
 
@@ -60,7 +61,8 @@ Result<Claim> claim_from_json(std::string_view text) {
                  .unanswered = json.at("unanswered").get<bool>(),
                  .incoming = json.at("incoming").get<bool>(),
                  .domain = json.at("domain").get<std::string>(),
-                 .vm = json.at("vm").get<std::string>()};
+                 .vm = json.at("vm").get<std::string>(),
+                 .run = json.contains("run") ? number_of(json, "run") : 0};
   });
 }
 

@@ -32,6 +32,9 @@ struct Claim {
   bool incoming = false;  ///< made for an incoming migration
   std::string domain;     ///< the domain's name then; empty when it could not be read
   std::string vm;         ///< its uuid then; empty when it could not be read
+  /// Which `add` made it, a random number: another disk may be attached under the same backend
+  /// path, and be somebody else's to release. 0: the shell script, or an earlier version of ours.
+  int run = 0;
 
   bool operator==(const Claim&) const = default;
 };

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <iostream>
+#include <set>
 
 #include "catch.h"
 
@@ -40,18 +41,24 @@ void judge_sentence(const Ended& ended, const Words& words, Complaints& complain
   expect_words(ended.said, words, complaints);
 }
 
-/// A keeper is all that may outlast the program. It may be about to end.
+/// A keeper is all that may outlast the program, with the tools that it runs. Others may be about
+/// to end.
 void judge_processes(const Node& node, Complaints& complaints) {
-  const auto is_alone = [&] {
-    for (const auto& [pid, line] : node.processes())
-      if (line.find(" keep ") == std::string::npos && line.find("events2") == std::string::npos &&
-          !line.empty())
-        return false;
-    return true;
+  const auto left = [&] {
+    const std::vector<Node::Process> processes = node.processes();
+    std::set<pid_t> keepers;
+    for (const Node::Process& process : processes)
+      if (process.line.find(" keep ") != std::string::npos)
+        keepers.insert(process.pid);
+    std::vector<std::string> lines;
+    for (const Node::Process& process : processes)
+      if (!process.line.empty() && !keepers.contains(process.pid) &&
+          !keepers.contains(process.parent))
+        lines.push_back(process.line);
+    return lines;
   };
-  // It may be waiting for a tool that hangs, which takes longer than other things do.
-  if (!test::eventually(is_alone) && !test::eventually(is_alone))
-    for (const auto& [pid, line] : node.processes())
+  if (!test::eventually([&] { return left().empty(); }))
+    for (const std::string& line : left())
       complaints.push_back("still there: " + line);
 }
 

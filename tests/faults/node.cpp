@@ -20,6 +20,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 #include <stdexcept>
 
 #include "file.h"
@@ -84,6 +85,16 @@ std::string command_line(const fs::path& process) {
   std::string text = read_file(process / "cmdline").value_or("");  // it may just be ending
   std::replace(text.begin(), text.end(), '\0', ' ');
   return text;
+}
+
+/// proc(5): the fourth field of stat, after a name that may contain anything.
+pid_t parent_of(const fs::path& process) {
+  const std::string text = read_file(process / "stat").value_or("");
+  const std::size_t name_ends = text.rfind(')');
+  pid_t parent = 0;
+  if (name_ends != std::string::npos)
+    std::istringstream(text.substr(name_ends + std::strlen(") S "))) >> parent;
+  return parent;
 }
 
 }  // namespace
@@ -155,8 +166,8 @@ Node::~Node() {
 
 void Node::kill_all() const {
   while (!processes().empty())
-    for (const auto& [pid, ignored] : processes())
-      ::kill(pid, SIGKILL);
+    for (const Process& process : processes())
+      ::kill(process.pid, SIGKILL);
 }
 
 void Node::create(const Guest& guest) {
@@ -271,8 +282,8 @@ bool Node::inside(const std::function<bool()>& what) const {
   return child.wait() == 0;
 }
 
-std::vector<std::pair<pid_t, std::string>> Node::processes() const {
-  std::vector<std::pair<pid_t, std::string>> found;
+std::vector<Node::Process> Node::processes() const {
+  std::vector<Process> found;
   std::error_code error;
   for (fs::directory_iterator entry("/proc", error), end; !error && entry != end;
        entry.increment(error)) {
@@ -281,7 +292,9 @@ std::vector<std::pair<pid_t, std::string>> Node::processes() const {
       continue;
     std::error_code gone;
     if (fs::read_symlink(entry->path() / "ns/mnt", gone) == namespace_name_ && !gone)
-      found.emplace_back(std::stoi(name), command_line(entry->path()));
+      found.push_back({.pid = std::stoi(name),
+                       .parent = parent_of(entry->path()),
+                       .line = command_line(entry->path())});
   }
   return found;
 }
@@ -327,8 +340,8 @@ Complaints not_idle(const Node& node) {
     complaints.push_back(described(drbd));
   for (const std::string& record : node.records())
     complaints.push_back("remembered: " + record);
-  for (const auto& [pid, line] : node.processes())
-    complaints.push_back("running: " + line);
+  for (const Node::Process& process : node.processes())
+    complaints.push_back("running: " + process.line);
   // To try a lock is to take it for a moment: not while somebody may want it.
   if (complaints.empty())
     for (const std::string& lock : node.held_locks())

@@ -95,8 +95,13 @@ class Node {
   // -- what is left --
   /// Ends all that runs here: only keepers do, between the calls of the toolstack.
   void kill_all() const;
-  /// Processes of this node, by their command lines.
-  std::vector<std::pair<pid_t, std::string>> processes() const;
+  struct Process {
+    pid_t pid = 0;
+    pid_t parent = 0;
+    std::string line;  ///< its command line; empty when it has ended and nobody has asked for it
+  };
+  /// Processes of this node.
+  std::vector<Process> processes() const;
   /// Files in /run/block-drbd that remember something.
   std::vector<std::string> records() const;
   /// Locks that somebody holds.

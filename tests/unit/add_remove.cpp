@@ -718,11 +718,34 @@ TEST_CASE("the same resource is attached under the same name while an add rolls 
     node.store.values[FakeNode::path(5) / "physical-device"] = "93:1";
     REQUIRE(node.records.all.size() == 1);
     node.records.all.front().phase = record::Phase::Attached;
+    ++node.records.all.front().run;
   });
   CHECK(says(add(node, 5), "is another one's: drbd:Wheezy/0"));
   CHECK(node.drbd.role(1) == Role::Primary);
   REQUIRE(node.records.all.size() == 1);
   CHECK(node.records.all.front().phase == record::Phase::Attached);
+}
+
+TEST_CASE("the same resource is attached under the same name while a remove waits: it stays") {
+  FakeNode node(GENERATE(8, 9));
+  const bool by_shell_script = GENERATE(false, true);
+  if (by_shell_script)
+    node.store.values[FakeNode::path(5) / "physical-device"] = "93:1";
+  else
+    REQUIRE(add(node, 5));
+  node.records.resource_locked = true;
+  node.clock.at(1s, [&] {
+    node.records.resource_locked = false;
+    node.store.wipe("backend/vbd/5");
+    node.guest(5, "web", "uuid-web");
+    REQUIRE(add(node, 5));
+  });
+  REQUIRE(remove(node, 5));
+  CHECK(node.value(5, "physical-device") == "93:1");
+  CHECK(node.drbd.role(1) == Role::Primary);
+  REQUIRE(node.records.all.size() == 1);
+  CHECK(node.records.all.front().phase == record::Phase::Attached);
+  CHECK(node.keepers.empty());
 }
 
 TEST_CASE("Xen's own lock is respected") {
