@@ -12,7 +12,7 @@ set_tests_properties(
 # limit: no more than one other test may slow them.
 set_tests_properties(
   "lab:a guest has sixteen disks - all come and go at once"
-  PROPERTIES PROCESSORS 2)
+  PROPERTIES PROCESSORS 3)
 
 # With the package that the test `pack` makes.
 set_tests_properties(
