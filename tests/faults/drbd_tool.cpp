@@ -199,6 +199,13 @@ void put(int descriptor, const std::string& text, std::size_t at_once = std::str
     ::pause();
 }
 
+/// As somebody else may, just then.
+void fill(const std::string& path) {
+  std::ofstream file(path);
+  while (file.write("x", 1).flush()) {
+  }
+}
+
 void replace(std::string& text, const std::string& what, const std::string& with) {
   for (std::size_t at = 0; (at = text.find(what, at)) != std::string::npos; at += with.size())
     text.replace(at, what.size(), with);
@@ -299,6 +306,8 @@ int main(int argc, char** argv) {
     answer.out = of_another_world(answer.out);
   if (kind == "half")
     answer.out.resize(answer.out.size() / 2);
+  if (kind == "fills")
+    fill(fault->detail);
   if (kind == "silent")
     hang();
   const std::size_t at_once = kind == "crawl" ? 1 : std::string::npos;

@@ -199,6 +199,29 @@ std::vector<Case> of_run() {
          node.close(web);
          judge_remove(node, node.remove(web), {}, complaints);
        }},
+      {"full when two primaries have been allowed for a guest that arrives",
+       [](Node& node, Complaints& complaints) {
+         must(node.inside([] {
+           fs::create_directories("/run/block-drbd");
+           return ::mount("none", "/run/block-drbd", "tmpfs", 0, "size=32k,mode=0700") == 0;
+         }),
+              complaints);
+         Guest arriving = web;
+         arriving.name = "web--incoming";
+         node.change_drbd([](DrbdState& state) { state.peer_is_primary = true; });
+         node.receives_migration(true);
+         node.create(arriving);
+         node.faults("net-options fills /run/block-drbd/full");
+         judge_add(node, arriving, node.add(arriving),
+                   {"No space left on device", "The guest goes on at its source"}, complaints);
+         node.receives_migration(false);
+         node.faults("");
+         if (!block_drbd::test::eventually([&] { return !node.drbd().two_primaries; }))
+           complaints.emplace_back("two primaries stay allowed");
+         must(node.inside([] { return ::unlink("/run/block-drbd/full") == 0; }), complaints);
+         node.change_drbd([](DrbdState& state) { state.peer_is_primary = false; });
+         all_is_well_again(node, arriving, complaints);
+       }},
       {"stderr is a full disk",
        [](Node& node, Complaints& complaints) {
          node.create(web);

@@ -354,6 +354,16 @@ void Node::boots() {
   comes_up();
 }
 
+void Node::freezes() {
+  frozen_ = true;
+  must_run("power freeze " + std::to_string(number_));
+}
+
+void Node::thaws() {
+  must_run("power thaw " + std::to_string(number_));
+  frozen_ = false;
+}
+
 void Node::drops_lost_connections() {
   types("ss -K state fin-wait-1");
 }
@@ -379,6 +389,9 @@ Lab::Lab() : failing_(std::uncaught_exceptions()) {
 }
 
 Lab::~Lab() {
+  for (const Node* node : {&node1, &node2})
+    if (node->frozen_)
+      script("power thaw " + std::to_string(node->number_));
   if (std::uncaught_exceptions() > failing_)
     print_everything();
   if (cut_)

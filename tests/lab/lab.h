@@ -135,6 +135,9 @@ class Node {
   /// DRBD's disk gives errors only, until the node has lost its power.
   void disk_fails();
   void boots();
+  /// Stands still in the middle of what it does, and goes on there; its clock runs all the time.
+  void freezes();
+  void thaws();
   /// As an administrator does when the other node has lost its power. Linux 6.1.84 and later stop
   /// the timers of a connection that the kernel itself has closed: what was on its way to the lost
   /// node, pages of a guest, is kept for ever, and with it the guest and its disk.
@@ -149,6 +152,7 @@ class Node {
 
   int number_;
   int tasks_ = 0;
+  bool frozen_ = false;
   std::optional<Channel> channel_;
 };
 

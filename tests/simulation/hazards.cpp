@@ -60,6 +60,18 @@ struct Stage {
     stage_ = stage;
     then_ = std::move(then);
   }
+  /// Once the guest of a migration runs on its target, these are killed at its source, as long as
+  /// that is Primary.
+  void loses(const std::vector<std::string>& names) {
+    at_stage(5, [=, this] {
+      for (int i = 0; i < 300; ++i)
+        world.scheduler().after(milliseconds(i), [=, this] {
+          for (const std::string& name : names)
+            if (cluster.drbd().is_primary(0, 0))
+              world.scheduler().kill_one(0, name);
+        });
+    });
+  }
   void cut() { cluster.drbd().cut(0, 1); }
   /// From all others, and until all have noticed.
   void isolate(int node) {
@@ -632,16 +644,20 @@ TEST_CASE("the keepers are killed: the next remove goes on with their work") {
   CHECK(stage.roles() == "Secondary/Secondary");
 }
 
-TEST_CASE("remove is killed at the source: the next call there gives the role back") {
+TEST_CASE("remove is killed at the source: the role is given back when the disk is gone") {
   Stage stage(shape_of(GENERATE(8, 9)));
   stage.toolstack.migrate(stage.web, 0, 1);
-  stage.at_stage(5, [&] {
-    for (int i = 0; i < 200; ++i)
-      stage.world.scheduler().after(milliseconds(i), [&] {
-        if (stage.cluster.drbd().is_primary(0, 0))
-          stage.world.scheduler().kill_one(0, "remove 1/a");
-      });
-  });
+  stage.loses({"remove 1/a"});
+  stage.settle();
+  CHECK(stage.runs_on() == "node1");
+  CHECK(stage.roles() == "Secondary/Primary");
+  stage.check_at_rest();
+}
+
+TEST_CASE("remove and gone are killed at the source: the next call there gives the role back") {
+  Stage stage(shape_of(GENERATE(8, 9)));
+  stage.toolstack.migrate(stage.web, 0, 1);
+  stage.loses({"remove 1/a", "gone 1/a"});
   stage.settle();
   REQUIRE(stage.runs_on() == "node1");
   REQUIRE(stage.roles() == "Primary/Primary");
@@ -656,13 +672,7 @@ TEST_CASE("remove is killed at the source: the next call there gives the role ba
 TEST_CASE("a role that was left behind is no person's decision") {
   Stage stage(shape_of(GENERATE(8, 9)));
   stage.toolstack.migrate(stage.web, 0, 1);
-  stage.at_stage(5, [&] {
-    for (int i = 0; i < 200; ++i)
-      stage.world.scheduler().after(milliseconds(i), [&] {
-        if (stage.cluster.drbd().is_primary(0, 0))
-          stage.world.scheduler().kill_one(0, "remove 1/a");
-      });
-  });
+  stage.loses({"remove 1/a", "gone 1/a"});
   stage.settle();
   REQUIRE(stage.roles() == "Primary/Primary");
   stage.cut();

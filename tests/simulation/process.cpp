@@ -4,6 +4,7 @@
 #include <cerrno>
 
 #include "hotplug/add.h"
+#include "hotplug/gone.h"
 #include "hotplug/heal.h"
 #include "hotplug/keeper.h"
 #include "hotplug/remove.h"
@@ -511,13 +512,36 @@ struct Seams {
                      .random = std::minstd_rand(1)};
 };
 
+std::string word(Verb verb) {
+  switch (verb) {
+    case Verb::Add:
+      return "add ";
+    case Verb::Remove:
+      return "remove ";
+    case Verb::Gone:
+      return "gone ";
+  }
+  return "";
+}
+
+Result<void> act(hotplug::Host& host, Verb verb, const xenstore::BackendPath& path) {
+  switch (verb) {
+    case Verb::Add:
+      return hotplug::add(host, path);
+    case Verb::Remove:
+      return hotplug::remove(host, path);
+    case Verb::Gone:
+      return hotplug::gone(host, path);
+  }
+  return {};
+}
+
 }  // namespace
 
 Script start_script(Cluster& cluster, int node, Verb verb, const xenstore::BackendPath& path,
                     bool below_migrate_receive, Actor* caller) {
   auto outcome = std::make_shared<Outcome>();
-  const std::string who = (verb == Verb::Add ? "add " : "remove ") +
-                          std::to_string(path.frontend()) + '/' +
+  const std::string who = word(verb) + std::to_string(path.frontend()) + '/' +
                           static_cast<char>('a' + (path.device() - 51712) / 16);
   Scheduler& scheduler = cluster.world().scheduler();
   Actor& actor = scheduler.start(node, who, [=, &cluster, &scheduler] {
@@ -541,8 +565,7 @@ Script start_script(Cluster& cluster, int node, Verb verb, const xenstore::Backe
                              ? cluster.writers_by_hand(resource, node, !below_migrate_receive)
                              : std::vector<ByHand>();
     seams.process.step(milliseconds(10));
-    const auto done =
-        verb == Verb::Add ? hotplug::add(seams.host, path) : hotplug::remove(seams.host, path);
+    const auto done = act(seams.host, verb, path);
     outcome->ended = true;
     outcome->ok = done.has_value();
     if (!done)

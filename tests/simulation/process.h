@@ -17,14 +17,14 @@ struct Outcome {
   std::string message;
 };
 
-enum class Verb { Add, Remove };
+enum class Verb { Add, Remove, Gone };
 
 struct Script {
   Actor* actor = nullptr;  ///< has ended when the process has
   std::shared_ptr<Outcome> outcome;
 };
-/// Starts `block-drbd add` or `remove`, as the toolstack on that node does; `caller` is woken when
-/// it has ended.
+/// Starts `block-drbd add` or `remove`, as the toolstack on that node does, or `gone`, as udev
+/// does; `caller` is woken when it has ended.
 Script start_script(Cluster& cluster, int node, Verb verb, const xenstore::BackendPath& path,
                     bool below_migrate_receive, Actor* caller);
 

@@ -109,14 +109,23 @@ void Toolstack::remove_disks(int node, unsigned id) {
       cluster_.set_backend_state(node, path, "6");
       if (cluster_.world().faults.skipped_removes && choices().one_in(3)) {
         cluster_.world().tell(node, "libxl", "does not call remove for ", path.text());
-        cluster_.node(node).lost_a_helper = true;
       } else {
         run(node, Verb::Remove, path, false);
         scheduler().sleep(milliseconds(40 + choices().below(40)));  // libxl goes on to wipe
       }
-      cluster_.wipe_backend(node, path);
+      wipe(node, path);
     });
   all(node, bodies);
+}
+
+/// The kernel removes the device then, whether it is closed already or not, and udev calls us.
+void Toolstack::wipe(int node, const xenstore::BackendPath& path) {
+  cluster_.wipe_backend(node, path);
+  const int boots = cluster_.drbd().boots(node);
+  scheduler().after(milliseconds(1 + choices().below(60)), [=, this] {
+    if (cluster_.drbd().is_on(node) && cluster_.drbd().boots(node) == boots)
+      start_script(cluster_, node, Verb::Gone, path, false, nullptr);
+  });
 }
 
 void Toolstack::take_down(int node, unsigned id) {
@@ -168,7 +177,7 @@ void Toolstack::bootloader(int node, const Guest& guest) {
   });
   cluster_.set_backend_state(node, path, "6");
   run(node, Verb::Remove, path, false);
-  cluster_.wipe_backend(node, path);
+  wipe(node, path);
 }
 
 void Toolstack::create(int node, const Guest& guest, bool with_bootloader) {

@@ -80,6 +80,22 @@ TEST_CASE_METHOD(Lab, "the link is cut under a guest - a start on the other side
   records_are_whole("wheezy", disk_of_wheezy);
 }
 
+TEST_CASE_METHOD(Lab,
+                 "a node stands still for a while - no other gets its guest, which then goes on") {
+  node2.types("xl create /etc/xen/wheezy.cfg");
+  node2.guest_writes("wheezy");
+  node2.freezes();
+  refused_for_absence(node1, "wheezy", "Wheezy");
+  node1.left_nothing("Wheezy");
+  node2.thaws();
+  node1.waits_until_up_to_date("Wheezy");
+  node2.guest_writes("wheezy");
+  REQUIRE(node1.role("Wheezy") == "Secondary");
+  node2.types("xl destroy wheezy");
+  node2.becomes("Wheezy", "Secondary");
+  records_are_whole("wheezy", disk_of_wheezy);
+}
+
 TEST_CASE_METHOD(Lab, "both nodes lose power - the guest starts on either, on one at a time") {
   node1.types("xl create /etc/xen/wheezy.cfg 'type=\"pvh\"'");
   node1.guest_writes("wheezy");
