@@ -2,6 +2,7 @@
 
 # These take long. The scripts do not prove the program, but the model that the simulation runs on.
 set_tests_properties(
+  "lab:a node stands still for a while - no other gets its guest, which then goes on"
   "lab:scripts of events: DRBD alone"
   "lab:scripts of events: guests"
   "lab:an HVM guest boots from an IDE disk, which takes minutes here"
