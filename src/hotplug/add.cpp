@@ -629,7 +629,7 @@ Result<void> add(Host& host, const xenstore::BackendPath& path, Duration limit) 
   const auto attached = attaching.run();
   if (attached) {
     if (!attaching.has_keeper())
-      call_keeper(host, attaching.resource(), path);
+      call_keeper(host, attaching.resource(), attaching.claimed());
     return {};
   }
   host.clock.acknowledge();

@@ -42,8 +42,7 @@ Result<bool> has_ended(Host& host, const Claim& claim) {
                        !host.store.domain_exists(claim.backend.frontend()));
 }
 
-Result<bool> has_work(Host& host, const std::string& resource,
-                      const std::optional<xenstore::BackendPath>& done) {
+Result<bool> has_work(Host& host, const std::string& resource, const std::optional<Claim>& done) {
   // One that cannot be read must not hide the rest from the keeper.
   const auto window = host.records.window_of(resource);
   if (!window || *window)
@@ -54,7 +53,7 @@ Result<bool> has_work(Host& host, const std::string& resource,
   if (!claims)
     return failure(claims.error());
   for (const Claim& claim : *claims) {
-    if (claim.backend == done)
+    if (done && claim.backend == done->backend && claim.run == done->run)
       continue;
     if (claim.phase == Phase::Released)
       return true;
@@ -349,8 +348,7 @@ Result<void> keep(Host& host, const std::string& resource) {
   return Keeper(host, resource).run();
 }
 
-void call_keeper(Host& host, const std::string& resource,
-                 const std::optional<xenstore::BackendPath>& done) {
+void call_keeper(Host& host, const std::string& resource, const std::optional<Claim>& done) {
   const auto work = has_work(host, resource, done);
   const auto started = work && *work ? host.start_keeper(resource) : Result<void>();
   if (!work || !started)

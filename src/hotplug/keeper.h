@@ -5,7 +5,7 @@
 #include <string>
 
 #include "hotplug/host.h"
-#include "xenstore/backend.h"
+#include "record/claim.h"
 
 namespace block_drbd::hotplug {
 
@@ -18,9 +18,8 @@ namespace block_drbd::hotplug {
 Result<void> keep(Host& host, const std::string& resource);
 
 /// Starts a keeper if there is work for one, also such as an earlier keeper, a `remove` that was
-/// killed, or one that the toolstack never called has left. `done`: a backend whose claim is as it
-/// should be.
-void call_keeper(Host& host, const std::string& resource,
-                 const std::optional<xenstore::BackendPath>& done);
+/// killed, or one that the toolstack never called has left. `done`: a claim that is as it should
+/// be.
+void call_keeper(Host& host, const std::string& resource, const std::optional<record::Claim>& done);
 
 }  // namespace block_drbd::hotplug

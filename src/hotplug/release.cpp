@@ -208,7 +208,7 @@ class Release {
       return failure(claims.error());
     const auto found = std::find_if(claims->begin(), claims->end(),
                                     [&](const Claim& claim) { return claim.backend == own_; });
-    const bool is_unwritten = use_.minor < 0 && !released_;
+    const bool is_unwritten = use_.minor < 0 && use_.phase == Phase::Attached && !released_;
     if (found == claims->end() ? !is_unwritten : found->run != use_.run)
       return std::nullopt;
     Claim mine = found != claims->end() ? *found : use_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "hotplug/keeper.h"
@@ -19,31 +20,29 @@ constexpr Duration last_attempt = std::chrono::seconds(4);
 
 /// What ends with the disk. The directory may be gone, and the path may have served another
 /// resource before: what was claimed counts, and what the directory names if it has a device.
-std::vector<Claim> uses_of(const xenstore::BackendPath& path, std::vector<Claim> claims,
-                           const std::optional<xenstore::Backend>& backend) {
-  if (!backend || backend->physical_device.empty())
+Result<std::vector<Claim>> uses_of(const xenstore::BackendPath& path,
+                                   Result<std::vector<Claim>> claims,
+                                   const Result<std::optional<xenstore::Backend>>& backend) {
+  if (!backend)
+    return failure(backend.error());
+  if (!claims || !*backend || (*backend)->physical_device.empty())
     return claims;
-  const auto spec = parse_disk_spec(backend->params);
-  if (spec && std::none_of(claims.begin(), claims.end(),
+  const auto spec = parse_disk_spec((*backend)->params);
+  if (spec && std::none_of(claims->begin(), claims->end(),
                            [&](const Claim& claim) { return claim.resource == spec->resource; }))
-    claims.push_back(claim_of_shell_script(path, spec->resource));
+    claims->push_back(claim_of_shell_script(path, spec->resource));
   return claims;
 }
 
-Result<void> release_all(Host& host, const xenstore::BackendPath& path,
-                         const Result<std::vector<Claim>>& claims,
-                         const Result<std::optional<xenstore::Backend>>& backend,
-                         const Budget& budget) {
-  if (!backend)
-    return failure(backend.error());
-  if (!claims)
-    return failure(claims.error());
+Result<void> release_all(Host& host, const Result<std::vector<Claim>>& uses, const Budget& budget) {
+  if (!uses)
+    return failure(uses.error());
   std::string messages;
-  for (const Claim& use : uses_of(path, *claims, *backend)) {
+  for (const Claim& use : *uses) {
     const auto released = release(host, use, budget);
     if (!released)
       messages += (messages.empty() ? "" : ". ") + released.error().message;
-    call_keeper(host, use.resource, released ? std::optional(path) : std::nullopt);
+    call_keeper(host, use.resource, released ? std::optional(use) : std::nullopt);
   }
   if (!messages.empty())
     return failure(messages);
@@ -54,14 +53,21 @@ Result<void> release_all(Host& host, const xenstore::BackendPath& path,
 
 Result<void> remove(Host& host, const xenstore::BackendPath& path, Duration limit) {
   const Budget budget(host.clock, limit);
-  // Before all else: what is attached under the same path from here on is another one's.
-  const auto claims = host.records.claims_of(path);
-  const auto disk = xenstore::read_backend(host.store, path);
-  auto done = release_all(host, path, claims, disk, budget);
+  Result<std::optional<xenstore::Backend>> disk;
+  const auto look = [&] {
+    // Claims first: what is attached under the same path from then on is another one's.
+    auto claims = host.records.claims_of(path);
+    disk = xenstore::read_backend(host.store, path);
+    return uses_of(path, std::move(claims), disk);
+  };
+  auto uses = look();
+  auto done = release_all(host, uses, budget);
   // ^C at `xl destroy` reaches us, too: the waiting ends, but the role is not left behind untried.
-  if (!done && host.clock.acknowledge())
-    done = release_all(host, path, claims, xenstore::read_backend(host.store, path),
-                       Budget(host.clock, last_attempt));
+  if (!done && host.clock.acknowledge()) {
+    if (!uses)
+      uses = look();
+    done = release_all(host, uses, Budget(host.clock, last_attempt));
+  }
   if (!done && done.error().message.find("Primary") == std::string::npos)
     done = failure(done.error().message +
                    ". A resource of this guest may still be Primary on this node: look at `drbdadm "

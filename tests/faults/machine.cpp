@@ -214,16 +214,18 @@ std::vector<Case> of_run() {
          node.faults("net-options fills /run/block-drbd/full");
          judge_add(node, arriving, node.add(arriving),
                    {"No space left on device", "The guest goes on at its source"}, complaints);
+         if (!node.drbd().two_primaries)
+           complaints.emplace_back("two primaries were not allowed");
          node.receives_migration(false);
          node.faults("");
          must(node.inside([] { return ::unlink("/run/block-drbd/full") == 0; }), complaints);
          node.close(arriving);
          judge_remove(node, node.remove(arriving), {}, complaints);
-         node.change_drbd([](DrbdState& state) { state.peer_is_primary = false; });
          // An aborted migration's window is closed when the link is known to be there.
          const auto is_closed = [&] { return !node.drbd().two_primaries; };
          if (!block_drbd::test::eventually(is_closed) && !block_drbd::test::eventually(is_closed))
            complaints.emplace_back("two primaries stay allowed");
+         node.change_drbd([](DrbdState& state) { state.peer_is_primary = false; });
          // The keeper stays for as long as DRBD may still carry out what could not be noted.
          node.kill_all();
          must(node.inside([] { return ::umount("/run/block-drbd") == 0; }), complaints);

@@ -62,13 +62,14 @@ struct Stage {
   }
   /// Once the guest of a migration runs on its target, these are killed at its source, as long as
   /// that is Primary.
+  int lost = 0;  ///< so many
   void loses(const std::vector<std::string>& names) {
     at_stage(5, [=, this] {
       for (int i = 0; i < 300; ++i)
         world.scheduler().after(milliseconds(i), [=, this] {
           for (const std::string& name : names)
             if (cluster.drbd().is_primary(0, 0))
-              world.scheduler().kill_one(0, name);
+              lost += world.scheduler().kill_one(0, name) ? 1 : 0;
         });
     });
   }
@@ -649,6 +650,7 @@ TEST_CASE("remove is killed at the source: the role is given back when the disk 
   stage.toolstack.migrate(stage.web, 0, 1);
   stage.loses({"remove 1/a"});
   stage.settle();
+  REQUIRE(stage.lost == 1);
   CHECK(stage.runs_on() == "node1");
   CHECK(stage.roles() == "Secondary/Primary");
   stage.check_at_rest();

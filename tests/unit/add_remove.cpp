@@ -2,6 +2,7 @@
 #include "catch.h"
 #include "fakes.h"
 #include "hotplug/add.h"
+#include "hotplug/keeper.h"
 #include "hotplug/remove.h"
 #include "says.h"
 
@@ -746,6 +747,38 @@ TEST_CASE("the same resource is attached under the same name while a remove wait
   REQUIRE(node.records.all.size() == 1);
   CHECK(node.records.all.front().phase == record::Phase::Attached);
   CHECK(node.keepers.empty());
+}
+
+TEST_CASE(
+    "another add takes a disk while its remove waits, and is killed: a keeper gives the role "
+    "back") {
+  FakeNode node(GENERATE(8, 9));
+  REQUIRE(add(node, 5));
+  node.records.resource_locked = true;
+  node.clock.at(1s, [&] {
+    node.records.resource_locked = false;
+    node.store.wipe("backend/vbd/5");
+    node.records.all.front().phase = record::Phase::Promoting;
+    ++node.records.all.front().run;
+  });
+  REQUIRE(hotplug::remove(node.host, FakeNode::path(5)));
+  CHECK(node.keepers == std::vector<std::string>{"Wheezy"});
+  REQUIRE(hotplug::keep(node.host, "Wheezy"));
+  CHECK(node.drbd.role(1) == Role::Secondary);
+  CHECK(node.records.all.empty());
+}
+
+TEST_CASE("asked to end while a disk of the shell script's is open and wiped: that is no success") {
+  FakeNode node(GENERATE(8, 9));
+  node.store.values[FakeNode::path(5) / "physical-device"] = "93:1";
+  node.drbd.make_primary(1);
+  node.drbd.open.insert(1);
+  node.clock.at(1s, [&] {
+    node.store.wipe("backend/vbd/5");
+    node.clock.asked_to_end = true;
+  });
+  CHECK(says(remove(node, 5), "is still Primary on this node"));
+  CHECK(node.drbd.role(1) == Role::Primary);
 }
 
 TEST_CASE("Xen's own lock is respected") {
