@@ -66,7 +66,7 @@ TEST_CASE("a damaged byte does no harm", "[drbd][garbage]") {
 
 TEST_CASE("megabytes of nonsense do no harm", "[drbd][garbage]") {
   using namespace block_drbd::drbd;
-  constexpr std::size_t size = 2'000'000;
+  constexpr std::size_t size = 10'000'000;
   std::string text;
   SECTION("nothing but one sign") {
     for (const char sign : {'{', '"', ' ', 'x', '\n'}) {
