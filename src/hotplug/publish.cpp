@@ -24,7 +24,7 @@ Result<void> publish_device(xenstore::Store& store, const xenstore::Backend& dis
                             const std::string& physical_device, const std::string& node) {
   const xenstore::BackendPath& path = disk.path;
   return store.transaction([&]() -> Result<void> {
-    const auto backend = xenstore::read_backend_in_transaction(store, path);
+    const auto backend = xenstore::read_backend(store, path);
     if (!backend)
       return failure(backend.error());
     // Under xend udev may run us before the backend's driver has moved on from Initialising.
@@ -37,15 +37,9 @@ Result<void> publish_device(xenstore::Store& store, const xenstore::Backend& dis
     if (!(*backend)->physical_device.empty())
       return failure("another block script has attached device " + (*backend)->physical_device +
                      " to backend " + path.text() + " meanwhile: only one may serve a disk");
-    const std::pair<std::string, std::string> values[] = {
-        {"physical-device-path", node},
-        {"physical-device", physical_device},
-        {"hotplug-status", "connected"},
-    };
-    for (const auto& [key, value] : values)
-      if (auto written = store.write(path / key, value); !written)
-        return written;
-    return {};
+    return store.write_each({{path / "physical-device-path", node},
+                             {path / "physical-device", physical_device},
+                             {path / "hotplug-status", "connected"}});
   });
 }
 
@@ -53,7 +47,7 @@ void publish_failure(xenstore::Store& store, Report& report, const xenstore::Bac
                      const std::string& message) {
   const xenstore::BackendPath& path = disk.path;
   const auto written = store.transaction([&]() -> Result<void> {
-    const auto backend = xenstore::read_backend_in_transaction(store, path);
+    const auto backend = xenstore::read_backend(store, path);
     if (!backend)
       return failure(backend.error());
     if (!*backend || !xenstore::is_same_disk(**backend, disk))

@@ -115,26 +115,6 @@ Result<std::optional<Backend>> read_backend(Store& store, const BackendPath& pat
   return backend;
 }
 
-Result<std::optional<Backend>> read_backend_in_transaction(Store& store, const BackendPath& path) {
-  const Value state = store.read(path / "state");
-  if (!state)
-    return failure(state.error());
-  if (!*state)
-    return std::nullopt;
-  auto params = or_empty(store.read(path / "params"));
-  auto mode = or_empty(store.read(path / "mode"));
-  auto physical_device = or_empty(store.read(path / "physical-device"));
-  for (const auto* value : {&params, &mode, &physical_device})
-    if (!*value)
-      return failure(value->error());
-  return Backend{.path = path,
-                 .params = std::move(*params),
-                 .mode = std::move(*mode),
-                 .dev = {},
-                 .state = state_from(**state),
-                 .physical_device = std::move(*physical_device)};
-}
-
 namespace {
 
 Result<std::vector<Backend>> attached_backends(

@@ -57,10 +57,6 @@ inline bool is_same_disk(const Backend& one, const Backend& other) {
   return one.path == other.path && one.params == other.params && one.mode == other.mode;
 }
 
-/// The same as read_backend, without `dev`, one value after the other: what a transaction needs, in
-/// which each question costs a way to xenstored and back.
-Result<std::optional<Backend>> read_backend_in_transaction(Store& store, const BackendPath& path);
-
 /// The backends of this domain that are attached to one of these devices (`93:1`, as in
 /// `physical-device`), by whichever script.
 Result<std::vector<Backend>> backends_attached_to(Store& store,

@@ -10,10 +10,6 @@
 #include <cstdlib>
 #include <cstring>
 
-extern "C" {
-#include <xen/io/xs_wire.h>
-}
-
 namespace block_drbd::xenstore {
 
 namespace {
@@ -30,13 +26,14 @@ std::string socket_path() {
   return std::string(directory != nullptr ? directory : "/var/run/xenstored") + "/socket";
 }
 
-std::string request(xsd_sockmsg_type type, std::uint32_t number, const std::string& path) {
+std::string request(xsd_sockmsg_type type, std::uint32_t number, std::uint32_t transaction,
+                    const std::string& payload) {
   const xsd_sockmsg head{.type = type,
                          .req_id = number,
-                         .tx_id = 0,
-                         .len = static_cast<std::uint32_t>(path.size() + 1)};
+                         .tx_id = transaction,
+                         .len = static_cast<std::uint32_t>(payload.size())};
   std::string text(reinterpret_cast<const char*>(&head), sizeof head);
-  return text.append(path.c_str(), path.size() + 1);
+  return text.append(payload);
 }
 
 /// xenstored names its errors.
@@ -62,15 +59,14 @@ std::optional<Pipeline> Pipeline::connect() {
   return Pipeline(std::move(socket));
 }
 
-std::vector<Pipeline::Answer> Pipeline::ask(Question question,
-                                            const std::vector<std::string>& paths) {
-  const xsd_sockmsg_type type = question == Question::List ? XS_DIRECTORY : XS_READ;
-  std::vector<Answer> answers(paths.size(), Answer{.error = EIO, .payload = {}});
-  for (std::size_t first = 0; first < paths.size(); first += most_under_way) {
-    const std::size_t end = std::min(first + most_under_way, paths.size());
+std::vector<Pipeline::Answer> Pipeline::ask(xsd_sockmsg_type type, std::uint32_t transaction,
+                                            const std::vector<std::string>& payloads) {
+  std::vector<Answer> answers(payloads.size(), Answer{.error = EIO, .payload = {}});
+  for (std::size_t first = 0; first < payloads.size(); first += most_under_way) {
+    const std::size_t end = std::min(first + most_under_way, payloads.size());
     std::string requests;
     for (std::size_t i = first; i < end; ++i)
-      requests += request(type, static_cast<std::uint32_t>(i), paths[i]);
+      requests += request(type, static_cast<std::uint32_t>(i), transaction, payloads[i]);
     bool whole = send(requests);
     for (std::size_t i = first; whole && i < end; ++i)
       whole = receive(type, static_cast<std::uint32_t>(i), answers[i]);

@@ -6,14 +6,17 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "result.h"
-#include "xenstore/pipeline.h"
 
 namespace block_drbd::xenstore {
 
 using DomId = std::uint32_t;
+
+/// Paths and what stands there.
+using Values = std::vector<std::pair<std::string, std::string>>;
 
 class Store {
  public:
@@ -26,7 +29,8 @@ class Store {
   /// The names below `path`; none when there is no such path.
   virtual Result<std::vector<std::string>> list(const std::string& path) = 0;
 
-  /// As `read` and `list` of each of these paths, in their order; not at one moment.
+  /// As `read` and `list` of each of these paths, in their order; not at one moment, but in a
+  /// transaction.
   virtual std::vector<Result<std::optional<std::string>>> read_each(
       const std::vector<std::string>& paths);
   virtual std::vector<Result<std::vector<std::string>>> list_each(
@@ -34,6 +38,7 @@ class Store {
 
   /// Only inside a transaction.
   virtual Result<void> write(const std::string& path, const std::string& value) = 0;
+  virtual Result<void> write_each(const Values& values);
 
   /// Whether the domain is known to xenstored. A domain that is dying still is. So is one that may
   /// not be asked about, as in a driver domain: nobody is gone who cannot be told to be.
@@ -44,8 +49,7 @@ class Store {
   virtual Result<void> transaction(const std::function<Result<void>()>& body) = 0;
 };
 
-/// Connects to xenstored through libxenstore, without a reader thread; many questions at once take
-/// a second connection (pipeline.h).
-Result<std::unique_ptr<Store>> connect(std::optional<Pipeline> pipeline = Pipeline::connect());
+/// Connects to xenstored: through its socket where there is one, else through the kernel.
+Result<std::unique_ptr<Store>> connect();
 
 }  // namespace block_drbd::xenstore

@@ -10,6 +10,9 @@
 #include <filesystem>
 #include <stdexcept>
 
+#include "xenstore/one_by_one.h"
+#include "xenstore/pipelined.h"
+
 extern "C" {
 #include <xenstore.h>
 }
@@ -75,17 +78,19 @@ void RealXenstored::stop() {
   process_.wait();
 }
 
-std::unique_ptr<xenstore::Store> RealXenstored::connect() const {
+std::unique_ptr<xenstore::Store> RealXenstored::connect(Way way) const {
   const XenstoredPath path(socket());
-  auto store = xenstore::connect();
-  if (!store)
-    throw std::runtime_error(store.error().message);
+  auto store = way == Way::Pipelined
+                   ? Result<std::unique_ptr<xenstore::Store>>(xenstore::connect_pipelined())
+                   : xenstore::connect_one_by_one();
+  if (!store || !*store)
+    throw std::runtime_error(store ? "no socket" : store.error().message);
   return std::move(*store);
 }
 
 std::unique_ptr<xenstore::Store> RealXenstored::connect_from(unsigned domid) const {
   const XenstoredPath path(socket_of(domid));
-  auto store = xenstore::connect(std::nullopt);  // its kernel asks one by one
+  auto store = xenstore::connect_one_by_one();  // as its kernel asks
   if (!store)
     throw std::runtime_error(store.error().message);
   return std::move(*store);

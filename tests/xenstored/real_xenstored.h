@@ -26,8 +26,11 @@ class RealXenstored {
     return directory_ / ("domain-" + std::to_string(domid));
   }
 
+  /// The two stores that there are.
+  enum class Way { Pipelined, OneByOne };
+
   /// The store under test, as a program of dom0 or of another domain.
-  std::unique_ptr<xenstore::Store> connect() const;
+  std::unique_ptr<xenstore::Store> connect(Way way = Way::Pipelined) const;
   std::unique_ptr<xenstore::Store> connect_from(unsigned domid) const;
 
   // What the toolstack does, through a connection of its own.

@@ -12,6 +12,7 @@
 using namespace block_drbd;
 using namespace block_drbd::xenstore;
 using test::RealXenstored;
+using Way = RealXenstored::Way;
 using test::XenstoredPath;
 using Names = std::vector<std::string>;
 using namespace std::string_literals;
@@ -75,8 +76,9 @@ class ChangedMeanwhile : public Store {
 }  // namespace
 
 TEST_CASE("a value, an empty one and none are three answers", "[xenstored]") {
+  const auto way = GENERATE(Way::Pipelined, Way::OneByOne);
   RealXenstored xenstored;
-  const auto store = xenstored.connect();
+  const auto store = xenstored.connect(way);
   xenstored.write("/test/value", "93:1");
   xenstored.write("/test/empty", "");
   xenstored.write("/test/bytes", "a\0b\xff"s);
@@ -89,8 +91,9 @@ TEST_CASE("a value, an empty one and none are three answers", "[xenstored]") {
 }
 
 TEST_CASE("a path that xenstored does not take is an error", "[xenstored]") {
+  const auto way = GENERATE(Way::Pipelined, Way::OneByOne);
   RealXenstored xenstored;
-  const auto store = xenstored.connect();
+  const auto store = xenstored.connect(way);
   const auto value = store->read("/with blank");
   REQUIRE_FALSE(value);
   CHECK(value.error().code == EINVAL);
@@ -98,14 +101,16 @@ TEST_CASE("a path that xenstored does not take is an error", "[xenstored]") {
 }
 
 TEST_CASE("a relative path is below the own domain", "[xenstored]") {
+  const auto way = GENERATE(Way::Pipelined, Way::OneByOne);
   RealXenstored xenstored;
   xenstored.write("/local/domain/0/backend/vbd/5/51712/state", "2");
-  CHECK(*xenstored.connect()->read("backend/vbd/5/51712/state") == "2");
+  CHECK(*xenstored.connect(way)->read("backend/vbd/5/51712/state") == "2");
 }
 
 TEST_CASE("the names below a path", "[xenstored]") {
+  const auto way = GENERATE(Way::Pipelined, Way::OneByOne);
   RealXenstored xenstored;
-  const auto store = xenstored.connect();
+  const auto store = xenstored.connect(way);
   for (const char* name : {"5", "7", "51"})
     xenstored.write("/test/"s + name + "/below", "");
   CHECK(store->list("/test")->size() == 3);
@@ -121,12 +126,9 @@ TEST_CASE("the names below a path", "[xenstored]") {
 
 TEST_CASE("many questions at once have the answers that they have one by one", "[xenstored]") {
   RealXenstored xenstored;
+  const auto store = xenstored.connect(Way::Pipelined);
+  const auto one_by_one = xenstored.connect(Way::OneByOne);
   const XenstoredPath path(xenstored.socket());
-  auto pipeline = Pipeline::connect();
-  REQUIRE(pipeline);
-  const auto connected = connect(std::move(pipeline));
-  REQUIRE(connected);
-  const auto& store = *connected;
   const std::string longest(3000, 'x');
   xenstored.write("/test/empty", "");
   xenstored.write("/test/bytes", "a\0b\xff"s);
@@ -147,8 +149,8 @@ TEST_CASE("many questions at once have the answers that they have one by one", "
   REQUIRE(lists.size() == paths.size());
   for (std::size_t i = 0; i < paths.size(); ++i) {
     INFO(paths[i]);
-    const auto value = store->read(paths[i]);
-    const auto list = store->list(paths[i]);
+    const auto value = one_by_one->read(paths[i]);
+    const auto list = one_by_one->list(paths[i]);
     CHECK(values[i].has_value() == value.has_value());
     CHECK(lists[i].has_value() == list.has_value());
     if (value && values[i])
@@ -162,8 +164,9 @@ TEST_CASE("many questions at once have the answers that they have one by one", "
 }
 
 TEST_CASE("many questions in a transaction see what it has written", "[xenstored]") {
+  const auto way = GENERATE(Way::Pipelined, Way::OneByOne);
   RealXenstored xenstored;
-  const auto store = xenstored.connect();
+  const auto store = xenstored.connect(way);
   xenstored.write("/test/value", "before");
   CHECK(store->transaction([&] {
     auto written = store->write("/test/value", "within");
@@ -174,8 +177,9 @@ TEST_CASE("many questions in a transaction see what it has written", "[xenstored
 }
 
 TEST_CASE("a xenstored that dies leaves no question without an error", "[xenstored]") {
+  const auto way = GENERATE(Way::Pipelined, Way::OneByOne);
   RealXenstored xenstored;
-  const auto store = xenstored.connect();
+  const auto store = xenstored.connect(way);
   xenstored.write("/test/value", "");
   xenstored.stop();
   for (int attempt = 0; attempt < 2; ++attempt) {
@@ -186,15 +190,21 @@ TEST_CASE("a xenstored that dies leaves no question without an error", "[xenstor
 }
 
 TEST_CASE("more names than one answer holds", "[xenstored]") {
+  const auto way = GENERATE(Way::Pipelined, Way::OneByOne);
   RealXenstored xenstored;
   for (int number = 0; number < 1000; ++number)
     xenstored.write("/test/a-rather-long-name-" + std::to_string(number), "");
-  CHECK(xenstored.connect()->list("/test")->size() == 1000);
+  const auto store = xenstored.connect(way);
+  const XenstoredPath path(xenstored.socket());
+  const auto names = store->list("/test");
+  REQUIRE(names);
+  CHECK(names->size() == 1000);
 }
 
 TEST_CASE("a transaction is seen by others as a whole, or not at all", "[xenstored]") {
+  const auto way = GENERATE(Way::Pipelined, Way::OneByOne);
   RealXenstored xenstored;
-  const auto store = xenstored.connect();
+  const auto store = xenstored.connect(way);
   REQUIRE(store->transaction([&]() -> Result<void> {
     CHECK(store->write("/test/one", "1"));
     CHECK(*store->read("/test/one") == "1");
@@ -209,8 +219,9 @@ TEST_CASE("a transaction is seen by others as a whole, or not at all", "[xenstor
 }
 
 TEST_CASE("a transaction that fails leaves nothing and hands on the reason", "[xenstored]") {
+  const auto way = GENERATE(Way::Pipelined, Way::OneByOne);
   RealXenstored xenstored;
-  const auto store = xenstored.connect();
+  const auto store = xenstored.connect(way);
   const auto done = store->transaction([&]() -> Result<void> {
     CHECK(store->write("/test/one", "1"));
     return failure("thought better of it", EBUSY);
@@ -223,9 +234,29 @@ TEST_CASE("a transaction that fails leaves nothing and hands on the reason", "[x
   CHECK(*store->read("/test/one") == "2");
 }
 
-TEST_CASE("a transaction whose ground was changed is done again", "[xenstored]") {
+TEST_CASE("of values that are written at once all are seen, or none", "[xenstored]") {
+  const auto way = GENERATE(Way::Pipelined, Way::OneByOne);
   RealXenstored xenstored;
-  const auto store = xenstored.connect();
+  const auto store = xenstored.connect(way);
+  const auto done = store->transaction([&] {
+    return store->write_each({{"/test/one", "1"}, {"/with blank", "2"}, {"/test/three", "3"}});
+  });
+  REQUIRE_FALSE(done);
+  CHECK(done.error().code == EINVAL);
+  CHECK(done.error().message.find("/with blank") != std::string::npos);
+  CHECK(xenstored.read("/test/one") == std::nullopt);
+  CHECK(xenstored.read("/test/three") == std::nullopt);
+  CHECK(store->transaction([&] {
+    return store->write_each({{"/test/one", ""}, {"/test/two", "a\0b\xff"s}});
+  }));
+  CHECK(xenstored.read("/test/one") == "");
+  CHECK(xenstored.read("/test/two") == "a\0b\xff"s);
+}
+
+TEST_CASE("a transaction whose ground was changed is done again", "[xenstored]") {
+  const auto way = GENERATE(Way::Pipelined, Way::OneByOne);
+  RealXenstored xenstored;
+  const auto store = xenstored.connect(way);
   xenstored.write("/test/ground", "old");
   int runs = 0;
   REQUIRE(store->transaction([&]() -> Result<void> {
@@ -239,8 +270,9 @@ TEST_CASE("a transaction whose ground was changed is done again", "[xenstored]")
 }
 
 TEST_CASE("what others change elsewhere is no conflict", "[xenstored]") {
+  const auto way = GENERATE(Way::Pipelined, Way::OneByOne);
   RealXenstored xenstored;
-  const auto store = xenstored.connect();
+  const auto store = xenstored.connect(way);
   xenstored.write("/test/ground", "old");
   xenstored.write("/elsewhere/value", "old");
   int runs = 0;
@@ -254,8 +286,9 @@ TEST_CASE("what others change elsewhere is no conflict", "[xenstored]") {
 }
 
 TEST_CASE("conflicts without end do not keep us for ever", "[xenstored]") {
+  const auto way = GENERATE(Way::Pipelined, Way::OneByOne);
   RealXenstored xenstored;
-  const auto store = xenstored.connect();
+  const auto store = xenstored.connect(way);
   xenstored.write("/test/ground", "0");
   int runs = 0;
   const auto done = store->transaction([&]() -> Result<void> {
@@ -276,8 +309,9 @@ TEST_CASE("conflicts without end do not keep us for ever", "[xenstored]") {
 }
 
 TEST_CASE("domains that the toolstack introduced exist until it releases them", "[xenstored]") {
+  const auto way = GENERATE(Way::Pipelined, Way::OneByOne);
   RealXenstored xenstored;
-  const auto store = xenstored.connect();
+  const auto store = xenstored.connect(way);
   CHECK(store->domain_exists(0));
   CHECK_FALSE(store->domain_exists(5));
   xenstored.write("/local/domain/5/name", "a home is no domain");
@@ -290,8 +324,9 @@ TEST_CASE("domains that the toolstack introduced exist until it releases them", 
 }
 
 TEST_CASE("a guest and its disk are read as libxl left them", "[xenstored]") {
+  const auto way = GENERATE(Way::Pipelined, Way::OneByOne);
   RealXenstored xenstored;
-  const auto store = xenstored.connect();
+  const auto store = xenstored.connect(way);
   guest(xenstored);
   const auto backend = read_backend(*store, disk);
   REQUIRE(backend);
@@ -351,8 +386,9 @@ TEST_CASE("in a driver domain others' homes are closed, and its own directory is
 }
 
 TEST_CASE("a device is published", "[xenstored]") {
+  const auto way = GENERATE(Way::Pipelined, Way::OneByOne);
   RealXenstored xenstored;
-  const auto store = xenstored.connect();
+  const auto store = xenstored.connect(way);
   guest(xenstored);
   REQUIRE(hotplug::publish_device(*store, of_wheezy, "93:1", "/dev/drbd1"));
   const std::string directory = "/local/domain/0/backend/vbd/5/51712/";
@@ -366,8 +402,9 @@ TEST_CASE("a device is published", "[xenstored]") {
 }
 
 TEST_CASE("a device is not published into a directory that was given up", "[xenstored]") {
+  const auto way = GENERATE(Way::Pipelined, Way::OneByOne);
   RealXenstored xenstored;
-  const auto store = xenstored.connect();
+  const auto store = xenstored.connect(way);
   const std::string directory = "/local/domain/0/backend/vbd/5/51712";
   SECTION("wiped before") {
     guest(xenstored);
@@ -403,8 +440,9 @@ TEST_CASE("a device is not published into a directory that was given up", "[xens
 }
 
 TEST_CASE("another script that is quicker is noticed", "[xenstored]") {
+  const auto way = GENERATE(Way::Pipelined, Way::OneByOne);
   RealXenstored xenstored;
-  const auto store = xenstored.connect();
+  const auto store = xenstored.connect(way);
   guest(xenstored);
   const std::string device = "/local/domain/0/backend/vbd/5/51712/physical-device";
   ChangedMeanwhile changed(*store, disk / "physical-device",
@@ -416,8 +454,9 @@ TEST_CASE("another script that is quicker is noticed", "[xenstored]") {
 }
 
 TEST_CASE("the reason of a failure is left for the toolstack", "[xenstored]") {
+  const auto way = GENERATE(Way::Pipelined, Way::OneByOne);
   RealXenstored xenstored;
-  const auto store = xenstored.connect();
+  const auto store = xenstored.connect(way);
   SaidReport report;
   guest(xenstored);
   const std::string directory = "/local/domain/0/backend/vbd/5/51712/";
@@ -431,8 +470,9 @@ TEST_CASE("the reason of a failure is left for the toolstack", "[xenstored]") {
 }
 
 TEST_CASE("a reason does not bring a directory back that was wiped", "[xenstored]") {
+  const auto way = GENERATE(Way::Pipelined, Way::OneByOne);
   RealXenstored xenstored;
-  const auto store = xenstored.connect();
+  const auto store = xenstored.connect(way);
   SaidReport report;
   const std::string directory = "/local/domain/0/backend/vbd/5/51712";
   guest(xenstored);
@@ -455,8 +495,9 @@ TEST_CASE("a reason does not bring a directory back that was wiped", "[xenstored
 }
 
 TEST_CASE("a xenstored that has died is an error, not an empty store", "[xenstored]") {
+  const auto way = GENERATE(Way::Pipelined, Way::OneByOne);
   RealXenstored xenstored;
-  const auto store = xenstored.connect();
+  const auto store = xenstored.connect(way);
   guest(xenstored);
   xenstored.stop();
   const auto value = store->read(disk / "state");
