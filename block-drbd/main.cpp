@@ -100,14 +100,14 @@ constexpr const char* role_may_stay =
     "needs is given back with `drbdadm secondary RESOURCE`";
 
 Result<void> act(hotplug::Host& host, Verb verb, const xenstore::BackendPath& path,
-                 Duration limit) {
+                 const Result<std::vector<record::Claim>>& claims, Duration limit) {
   switch (verb) {
     case Verb::Add:
       return hotplug::add(host, path, limit);
     case Verb::Gone:
       return hotplug::gone(host, path);
     default:
-      return hotplug::remove(host, path, limit);
+      return hotplug::remove(host, path, claims, limit);
   }
 }
 
@@ -123,6 +123,7 @@ Result<void> run_hotplug(Verb verb, const std::string& xenbus_path, Report& repo
                          role_may_stay + '\n');
 
   const auto records = open_records();
+  const auto claims = records.and_then([&](const auto& all) { return all->claims_of(*path); });
   const auto clock = process::steady_clock(interruption);
   const TimePoint end = clock->now() + hotplug::time_limit;
   // What `gone` looks at is little, and all its time is for the lock of the resource.
@@ -142,7 +143,7 @@ Result<void> run_hotplug(Verb verb, const std::string& xenbus_path, Report& repo
   return on_node(**store, **records, report, interruption, [&](hotplug::Host& host) {
     host.place = std::move(place);
     const auto limit = std::chrono::duration_cast<Duration>(end - clock->now());
-    return act(host, verb, *path, limit);
+    return act(host, verb, *path, claims, limit);
   });
 }
 

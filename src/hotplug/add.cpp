@@ -305,6 +305,14 @@ class Attaching {
 
   Result<Turn> promote(const Decision& decision, const Survey& seen, const drbd::Volume& volume) {
     bool is_primary = volume.role.value_or(seen.resource.role) == Role::Primary;
+    if (!claim_)
+      for (const drbd::Volume& left : left_under_our_name(seen, volume)) {
+        const auto closed = is_closed(seen.resource, left);
+        if (!closed)
+          return failure(closed.error());
+        if (!*closed)
+          return wait_for_close(left);
+      }
     if (auto claimed = claim(seen, volume, is_primary); !claimed)
       return failure(claimed.error());
     // A role that no guest here has is left over from an earlier one, or a person gave it, or on
@@ -314,7 +322,7 @@ class Attaching {
       if (!closed)
         return failure(closed.error());
       if (!*closed)
-        return wait_for_close();
+        return wait_for_close(volume);
       claim_->leave_role = false;  // it was given back just now, and is ours from here on
       is_primary = false;
     }
@@ -350,6 +358,20 @@ class Attaching {
     return attach(seen, volume);
   }
 
+  /// On 8.4, the other volumes that a disk has left Primary which was attached under the name that
+  /// ours has now. Only its claim remembers them, and ours will take its place.
+  std::vector<drbd::Volume> left_under_our_name(const Survey& seen,
+                                                const drbd::Volume& volume) const {
+    std::vector<drbd::Volume> left;
+    for (const Claim& claim : seen.claims)
+      for (const drbd::Volume& other : seen.resource.volumes)
+        if (claim.backend == path_ && !claim.leave_role &&
+            (claim.minor < 0 || claim.minor == other.minor) && other.minor != volume.minor &&
+            other.role == Role::Primary && nobody_has(seen, other))
+          left.push_back(other);
+    return left;
+  }
+
   /// Of what shares the role with the volume: on 8.4 each has its own.
   static bool nobody_has(const Survey& seen, const drbd::Volume& volume) {
     const std::string device = device::physical_device(volume.minor);
@@ -367,7 +389,7 @@ class Attaching {
     return answer->ok();
   }
 
-  Result<Turn> wait_for_close() {
+  Result<Turn> wait_for_close(const drbd::Volume& volume) {
     if (waited(Awaited::Close) < patience_for_close)
       return wait_for(Awaited::Close, "the device is held open, and not by a guest that runs here");
     return failure(
@@ -375,7 +397,7 @@ class Attaching {
         " is held open on this node, and not by a guest that runs here: what comes from "
         "there, be it the last writes of an earlier guest, would land over those of this "
         "one. Look who has it with `fuser -v /dev/drbd" +
-        std::to_string(claim_->minor) + "`, and at `drbdadm status " + request_.resource +
+        std::to_string(volume.minor) + "`, and at `drbdadm status " + request_.resource +
         "` for suspended I/O");
   }
 

@@ -51,14 +51,13 @@ Result<void> release_all(Host& host, const Result<std::vector<Claim>>& uses, con
 
 }  // namespace
 
-Result<void> remove(Host& host, const xenstore::BackendPath& path, Duration limit) {
+Result<void> remove(Host& host, const xenstore::BackendPath& path,
+                    const Result<std::vector<Claim>>& claims, Duration limit) {
   const Budget budget(host.clock, limit);
   Result<std::optional<xenstore::Backend>> disk;
   const auto look = [&] {
-    // Claims first: what is attached under the same path from then on is another one's.
-    auto claims = host.records.claims_of(path);
     disk = xenstore::read_backend(host.store, path);
-    return uses_of(path, std::move(claims), disk);
+    return uses_of(path, claims, disk);
   };
   auto uses = look();
   auto done = release_all(host, uses, budget);

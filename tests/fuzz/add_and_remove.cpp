@@ -184,7 +184,7 @@ void feed_add_and_remove(std::string_view text) {
   }
 
   const auto between = node.store.values;
-  const auto removed = hotplug::remove(node.host, own);
+  const auto removed = hotplug::remove(node.host, own, node.records.claims_of(own));
   demand_told(removed);
   demand_only_answers(between, node.store.values);
   demand(!is_primary(node) || !removed || has('h') || has_other_user(node),

@@ -529,7 +529,7 @@ Result<void> act(hotplug::Host& host, Verb verb, const xenstore::BackendPath& pa
     case Verb::Add:
       return hotplug::add(host, path);
     case Verb::Remove:
-      return hotplug::remove(host, path);
+      return hotplug::remove(host, path, host.records.claims_of(path));
     case Verb::Gone:
       return hotplug::gone(host, path);
   }

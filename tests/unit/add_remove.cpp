@@ -19,7 +19,7 @@ Result<void> add(FakeNode& node, unsigned domain, unsigned device = FakeNode::xv
 
 Result<void> remove(FakeNode& node, unsigned domain, unsigned device = FakeNode::xvda) {
   node.closing(domain, device);
-  return hotplug::remove(node.host, FakeNode::path(domain, device));
+  return node.remove(domain, device);
 }
 
 /// What must hold after any failed add of a guest that was alone.
@@ -88,7 +88,7 @@ TEST_CASE("remove works from what is remembered when xend has wiped the director
   FakeNode node(GENERATE(8, 9));
   REQUIRE(add(node, 5));
   node.store.wipe("backend/vbd/5");
-  REQUIRE(hotplug::remove(node.host, FakeNode::path(5)));
+  REQUIRE(node.remove(5));
   CHECK(node.drbd.role(1) == Role::Secondary);
   // and does not make the directory again
   CHECK(node.store.list("backend/vbd/5")->empty());
@@ -541,6 +541,40 @@ TEST_CASE("8.4: a volume that somebody else promoted for himself is left alone")
   CHECK(node.drbd.role(2) == Role::Primary);
 }
 
+TEST_CASE("8.4: a volume that stayed Primary under the name of another one's disk is remembered") {
+  FakeNode node(8);
+  node.second_volume();
+  node.guest(5, "web", "uuid-web", "Wheezy/0");
+  const bool by_shell_script = GENERATE(false, true);  // which promotes all volumes
+  if (by_shell_script) {
+    node.store.values[FakeNode::path(5) / "physical-device"] = "93:1";
+    node.drbd.make_primary(1);
+  } else {
+    REQUIRE(add(node, 5));
+  }
+  node.drbd.open.insert(1);
+  CHECK_FALSE(remove(node, 5));
+  node.store.wipe("backend/vbd/5");
+  node.guest(5, "web", "uuid-web", "Wheezy/1");
+  SECTION("it is closed: it is made Secondary first") {
+    node.clock.at(node.clock.elapsed() + 1s, [&] { node.drbd.open.clear(); });
+    REQUIRE(add(node, 5));
+    CHECK(node.drbd.role(1) == Role::Secondary);
+    CHECK(node.drbd.role(2) == Role::Primary);
+    REQUIRE(remove(node, 5));
+    CHECK(node.records.all.empty());
+  }
+  SECTION("it stays open: who has it, and what is remembered stays") {
+    CHECK(says(add(node, 5), "fuser -v /dev/drbd1"));
+    CHECK(node.drbd.role(2) == Role::Secondary);
+    REQUIRE(node.records.all.size() == 1);
+    CHECK(node.records.all.front().phase == record::Phase::Released);
+    node.drbd.open.clear();
+    REQUIRE(hotplug::keep(node.host, "Wheezy"));
+    CHECK(node.drbd.role(1) == Role::Secondary);
+  }
+}
+
 TEST_CASE("a living second instance of the same guest is busy, a vanished one is not") {
   FakeNode node(GENERATE(8, 9));
   node.guest(4, "web", "uuid-web");
@@ -750,6 +784,22 @@ TEST_CASE("the same resource is attached under the same name while a remove wait
 }
 
 TEST_CASE(
+    "the same resource is attached under the same name before a remove has a place: it stays") {
+  FakeNode node(GENERATE(8, 9));
+  REQUIRE(add(node, 5));
+  const auto claims = node.records.claims_of(FakeNode::path(5));
+  node.closing(5);
+  REQUIRE(node.remove(5));
+  node.store.wipe("backend/vbd/5");
+  node.guest(5, "web", "uuid-web");
+  REQUIRE(add(node, 5));
+  REQUIRE(hotplug::remove(node.host, FakeNode::path(5), claims));
+  CHECK(node.drbd.role(1) == Role::Primary);
+  REQUIRE(node.records.all.size() == 1);
+  CHECK(node.records.all.front().phase == record::Phase::Attached);
+}
+
+TEST_CASE(
     "another add takes a disk while its remove waits, and is killed: a keeper gives the role "
     "back") {
   FakeNode node(GENERATE(8, 9));
@@ -761,7 +811,7 @@ TEST_CASE(
     node.records.all.front().phase = record::Phase::Promoting;
     ++node.records.all.front().run;
   });
-  REQUIRE(hotplug::remove(node.host, FakeNode::path(5)));
+  REQUIRE(node.remove(5));
   CHECK(node.keepers == std::vector<std::string>{"Wheezy"});
   REQUIRE(hotplug::keep(node.host, "Wheezy"));
   CHECK(node.drbd.role(1) == Role::Secondary);

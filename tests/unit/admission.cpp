@@ -76,7 +76,7 @@ TEST_CASE("who waits for something else gives its place up, and who does not kee
     REQUIRE(node.host.place);
     node.drbd.open.insert(1);
     node.closing(5);
-    CHECK_FALSE(remove(node.host, FakeNode::path(5)));
+    CHECK_FALSE(node.remove(5));
   }
   CHECK_FALSE(taken);
 }

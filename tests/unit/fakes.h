@@ -8,6 +8,7 @@
 #include <set>
 
 #include "hotplug/host.h"
+#include "hotplug/remove.h"
 
 namespace block_drbd::test {
 
@@ -455,6 +456,9 @@ struct FakeNode {
   void guest(unsigned domain, const std::string& name, const std::string& vm,
              const std::string& params = "Wheezy", const std::string& mode = "w",
              unsigned device = xvda);
+  Result<void> remove(unsigned domain, unsigned device = xvda) {
+    return hotplug::remove(host, path(domain, device), records.claims_of(path(domain, device)));
+  }
   /// As libxl leaves it when it runs `remove`.
   void closing(unsigned domain, unsigned device = xvda);
 

@@ -28,7 +28,7 @@ struct Arrival : FakeNode {
   Result<void> add() { return hotplug::add(host, path(5)); }
   Result<void> remove() {
     closing(5);
-    return hotplug::remove(host, path(5));
+    return FakeNode::remove(5);
   }
   Result<void> keep() { return hotplug::keep(host, "Wheezy"); }
 
@@ -398,7 +398,7 @@ TEST_CASE("the source closes the window, too: the link may be lost when its role
     SECTION("the link is lost before") {
       node.link_is_down();
     }
-    REQUIRE(hotplug::remove(node.host, FakeNode::path(5)));
+    REQUIRE(node.remove(5));
     CHECK(node.keepers == Calls{"Wheezy"});
     SECTION("and lost after") {
       node.link_is_down();
@@ -408,13 +408,13 @@ TEST_CASE("the source closes the window, too: the link may be lost when its role
   }
   SECTION("configured for two") {
     node.drbd.configured = true;
-    REQUIRE(hotplug::remove(node.host, FakeNode::path(5)));
+    REQUIRE(node.remove(5));
     REQUIRE(hotplug::keep(node.host, "Wheezy"));
     CHECK(node.drbd.two_primaries());
   }
   SECTION("a guest that was only shut down leaves the setting alone") {
     node.store.values["/local/domain/5/name"] = "web";
-    REQUIRE(hotplug::remove(node.host, FakeNode::path(5)));
+    REQUIRE(node.remove(5));
     CHECK(node.keepers.empty());
     CHECK(node.drbd.two_primaries());
   }
@@ -433,7 +433,7 @@ TEST_CASE("the source closes the window towards its target when it has lost all 
   node.store.values["/local/domain/5/name"] = "web--migratedaway";
   node.closing(5);
   node.link_is_down();
-  REQUIRE(hotplug::remove(node.host, FakeNode::path(5)));
+  REQUIRE(node.remove(5));
   REQUIRE(hotplug::keep(node.host, "Wheezy"));
   CHECK_FALSE(node.drbd.two_primaries());
 }
@@ -567,7 +567,7 @@ TEST_CASE("remove that never gets the lock leaves the role to a keeper") {
   REQUIRE(hotplug::add(node.host, FakeNode::path(5)));
   node.records.resource_locked = true;
   node.closing(5);
-  CHECK_FALSE(hotplug::remove(node.host, FakeNode::path(5)));
+  CHECK_FALSE(node.remove(5));
   CHECK(node.keepers == Calls{"Wheezy"});
   node.records.resource_locked = false;
   REQUIRE(hotplug::keep(node.host, "Wheezy"));
@@ -579,7 +579,7 @@ TEST_CASE("what a guest held while no node was seen ends when one is seen, or wi
   REQUIRE(hotplug::add(node.host, FakeNode::path(5)));
   node.link_is_down();
   node.closing(5);
-  REQUIRE(hotplug::remove(node.host, FakeNode::path(5)));
+  REQUIRE(node.remove(5));
   REQUIRE(node.records.holds.contains("Wheezy"));
   CHECK(node.keepers == Calls{"Wheezy"});
   SECTION("a node is seen") {
@@ -638,7 +638,7 @@ TEST_CASE("a role that remove could not give back is given back when the device 
   REQUIRE(hotplug::add(node.host, FakeNode::path(5)));
   node.drbd.open.insert(1);
   node.closing(5);
-  const auto removed = hotplug::remove(node.host, FakeNode::path(5));
+  const auto removed = node.remove(5);
   CHECK(says(removed, "still Primary"));
   CHECK(node.keepers == Calls{"Wheezy"});
   node.store.wipe("backend/vbd/5");
@@ -696,7 +696,7 @@ TEST_CASE("the kernel has let go of a disk: a remove that was skipped gets a kee
     CHECK(node.drbd.role(1) == Role::Secondary);
   }
   SECTION("remove was called") {
-    REQUIRE(hotplug::remove(node.host, FakeNode::path(5)));
+    REQUIRE(node.remove(5));
     REQUIRE(hotplug::gone(node.host, FakeNode::path(5)));
     CHECK(node.keepers.empty());
   }
