@@ -126,6 +126,13 @@ bool sees_every_peer(const Resource& resource) {
          std::all_of(resource.peers.begin(), resource.peers.end(), is_settled);
 }
 
+bool is_secondary(const Resource& resource) {
+  return resource.role == Role::Secondary &&
+         std::all_of(resource.volumes.begin(), resource.volumes.end(), [](const Volume& volume) {
+           return volume.role.value_or(Role::Secondary) == Role::Secondary;
+         });
+}
+
 bool sees_any_peer(const Resource& resource) {
   return std::any_of(resource.peers.begin(), resource.peers.end(), is_settled);
 }

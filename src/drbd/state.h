@@ -128,6 +128,9 @@ bool is_settled(const Peer& peer);
 bool sees_every_peer(const Resource& resource);
 bool sees_any_peer(const Resource& resource);
 
+/// On this node, all of it. DRBD 8.4 tells roles twice, the volumes' own a moment later.
+bool is_secondary(const Resource& resource);
+
 std::vector<const Peer*> primary_peers(const Resource& resource);
 
 }  // namespace block_drbd::drbd

@@ -103,17 +103,22 @@ class Release {
     if (!*mine)
       return Turn::Done;  // never attached, or meanwhile finished by another remove
     if ((*mine)->incoming)
-      if (auto noted = note_arrival_before_end(); !noted && !std::exchange(complained_, true))
-        host_.report.tell(Severity::Failure, noted.error().message);
+      complain_once(note_arrival_before_end());
 
-    const auto seen = survey(host_, resource_, own_, budget_.left(status_limit));
+    auto seen = survey(host_, resource_, own_, budget_.left(status_limit));
     if (!seen && seen.error().code == ENOENT)
       return forget();  // it is down: no role to give back
     if (!seen)
-      return failure(seen.error());
+      return nothing_to_give_back(**mine) ? drop(**mine) : failure(seen.error());
+    if (!released_) {  // it counts for what is to be done, though it could not be written
+      std::erase_if(seen->claims, [&](const Claim& claim) { return claim.backend == own_; });
+      seen->claims.push_back(**mine);
+    }
     // A backend may stay in xenstore a moment longer than its use lasts.
     if (seen->resource.role != Role::Primary && !seen->in_use.empty() && !(*mine)->unanswered)
-      return host_.records.remove(**mine).map([] { return Turn::Done; });
+      return drop(**mine);
+    if (!seen->in_use.empty() && !released_)
+      return Turn::Again;  // the others would take this use for one that goes on, and each stay
     if (!seen->in_use.empty()) {
       host_.report.tell(Severity::Info, "DRBD resource " + resource_ + " stays Primary: " +
                                             policy::describe(seen->in_use.front()) +
@@ -122,12 +127,28 @@ class Release {
     }
     if ((*mine)->leave_role)
       return forget();
-    // A role that is not given back is worse than what is not remembered.
     const auto remembered = remember_for_later(*seen, **mine);
-    if (!remembered && !std::exchange(complained_, true))
-      host_.report.tell(Severity::Failure, remembered.error().message);
+    complain_once(remembered);
     was_attached_ = was_attached_ && !remembered;
     return demote(*seen);
+  }
+
+  Result<Turn> drop(const Claim& mine) {
+    return host_.records.remove(mine).map([] { return Turn::Done; });
+  }
+
+  /// Who else uses the resource need not be known then.
+  bool nothing_to_give_back(const Claim& mine) {
+    if (mine.unanswered)
+      return false;
+    const auto state = host_.drbd.status(resource_, budget_.left(status_limit));
+    return state && drbd::is_secondary(*state);
+  }
+
+  /// A role that is not given back is worse than what is not remembered.
+  void complain_once(const Result<void>& remembered) {
+    if (!remembered && !std::exchange(complained_, true))
+      host_.report.tell(Severity::Failure, remembered.error().message);
   }
 
   /// The guest came by migration. If it is gone before the keeper has seen it arrive, nobody will.
@@ -201,7 +222,8 @@ class Release {
 
   /// Marks our claim released: from here on nobody counts us as a user. Nothing when another run
   /// has ended the use, or the claim is that of a disk which was attached under our name since.
-  /// What the shell script attached gets one.
+  /// What the shell script attached gets one. It is released also where that cannot be written: the
+  /// caller has the resource's lock, and will take the claim away, for which a full disk has room.
   Result<std::optional<Claim>> release_claim() {
     const auto claims = host_.records.claims_on(resource_);
     if (!claims)
@@ -215,10 +237,15 @@ class Release {
     if (mine.phase != Phase::Released) {
       was_attached_ = mine.phase == Phase::Attached;
       mine.phase = Phase::Released;
-      if (auto written = host_.records.write(mine); !written)
-        return failure(written.error());
+      const auto written = host_.records.write(mine);
+      complain_once(written);
+      if (written)
+        released_ = true;
+      else
+        trouble_.push_back(written.error().message);
+    } else {
+      released_ = true;
     }
-    released_ = true;
     return mine;
   }
 
@@ -311,7 +338,7 @@ class Release {
     if (!claims)
       return failure(claims.error());
     for (const Claim& claim : *claims)
-      if (claim.phase != Phase::Promoting && !may_be_answered(claim))
+      if ((claim.phase != Phase::Promoting || claim.backend == own_) && !may_be_answered(claim))
         if (auto removed = host_.records.remove(claim); !removed)
           return failure(removed.error());
     return Turn::Done;

@@ -9,14 +9,9 @@ namespace {
 
 /// Whether no guest writes to it, here or elsewhere: DRBD opens a Secondary to no writer, and
 /// claims tell of all that we attached. Among many guests, to ask about each one's disks takes
-/// longer than all else. DRBD 8.4 tells roles twice, the volumes' own a moment later.
+/// longer than all else.
 bool is_idle(const drbd::Resource& resource, const std::vector<record::Claim>& claims) {
-  const bool secondary =
-      resource.role == drbd::Role::Secondary &&
-      std::all_of(resource.volumes.begin(), resource.volumes.end(), [](const auto& volume) {
-        return volume.role.value_or(drbd::Role::Secondary) == drbd::Role::Secondary;
-      });
-  return secondary && claims.empty() && drbd::sees_every_peer(resource) &&
+  return drbd::is_secondary(resource) && claims.empty() && drbd::sees_every_peer(resource) &&
          drbd::primary_peers(resource).empty();
 }
 

@@ -193,8 +193,9 @@ std::vector<Case> of_run() {
          }),
               complaints);
          node.close(web);
-         judge_remove(node, node.remove(web), {"/run/block-drbd", "No space left on device"},
-                      complaints);
+         const Ended removed = node.remove(web);
+         judge_remove(node, removed, {}, complaints);
+         expect_words(removed.said, {"/run/block-drbd", "No space left on device"}, complaints);
          must(node.inside([] { return ::unlink("/run/block-drbd/full") == 0; }), complaints);
          node.close(web);
          judge_remove(node, node.remove(web), {}, complaints);

@@ -874,6 +874,8 @@ TEST_CASE("xenstore does not tell who else has the device: the role is given bac
   CHECK(says(add(node, 5), "xenstore: cannot read"));
   CHECK(node.value(5, "physical-device").empty());
   CHECK(node.drbd.role(1) == Role::Secondary);
+  CHECK(node.records.all.empty());
+  CHECK(node.clock.elapsed() < 1s);
 }
 
 TEST_CASE("a disk that another guest has is not promoted for where another node may be writing") {
@@ -920,15 +922,39 @@ TEST_CASE("DRBD does not make the resource Secondary, and says nothing") {
   }
 }
 
-TEST_CASE("what cannot be written down at once is written later, and the role is given back") {
+TEST_CASE("what cannot be written down keeps no role: it is given back at once, and it is told") {
   FakeNode node(GENERATE(8, 9));
-  REQUIRE(add(node, 5));
-  // As the shell original leaves it.
-  if (GENERATE(false, true))
-    node.records.all.clear();
-  node.records.full = true;
-  node.clock.at(100ms, [&] { node.records.full = false; });
-  REQUIRE(remove(node, 5));
+  SECTION("at the end of a guest") {
+    REQUIRE(add(node, 5));
+    // As the shell original leaves it.
+    if (GENERATE(false, true))
+      node.records.all.clear();
+    node.records.full = true;
+    REQUIRE(remove(node, 5));
+    CHECK(node.clock.elapsed() == 0s);
+    REQUIRE(node.report.said.size() == 1);
+    CHECK(node.report.said.front().find("No space left") != std::string::npos);
+  }
+  SECTION("at the end of one of two, whose volumes have one role") {
+    node.guest(6, "other", "uuid-other", "Wheezy", "r");
+    node.guest(5, "web", "uuid-web", "Wheezy", "r");
+    REQUIRE(add(node, 5));
+    REQUIRE(add(node, 6));
+    node.records.full = true;
+    // The other one would take this use for one that goes on.
+    CHECK(says(remove(node, 5), "No space left"));
+    CHECK(node.drbd.role(1) == Role::Primary);
+    node.store.wipe("backend/vbd/5");
+    const Duration before = node.clock.elapsed();
+    REQUIRE(remove(node, 6));
+    CHECK(node.clock.elapsed() == before);
+  }
+  SECTION("at an attachment that fails") {
+    node.drbd.during_promotion = [&] { node.records.full = true; };
+    node.devices.without_node.insert(1);
+    CHECK_FALSE(add(node, 5));
+    CHECK(node.clock.elapsed() < 1s);
+  }
   CHECK(node.drbd.role(1) == Role::Secondary);
   CHECK(node.records.all.empty());
 }
