@@ -192,20 +192,24 @@ class Release {
                                               .arrived = true});
   }
 
-  /// The peer that has the guest by now; nothing when all are seen and none is Primary.
+  /// The peer that has the guest by now, or has had it: a guest may end as soon as it has arrived.
+  /// Nothing when no link allows two primaries.
   Result<const drbd::Peer*> target_of_hand_over(const drbd::Resource& resource) {
     if (const auto primary = drbd::primary_peers(resource); !primary.empty())
       return primary.front();
-    std::vector<const drbd::Peer*> unseen;
+    std::vector<const drbd::Peer*> possible;
     for (const drbd::Peer& peer : resource.peers)
       if (!drbd::is_settled(peer))
-        unseen.push_back(&peer);
-    if (unseen.size() <= 1)
-      return unseen.empty() ? nullptr : unseen.front();
+        possible.push_back(&peer);
+    if (possible.size() == 1)
+      return possible.front();
+    if (possible.empty())
+      for (const drbd::Peer& peer : resource.peers)
+        possible.push_back(&peer);
     const auto settings = host_.drbd.settings(resource_, budget_.left(status_limit));
     if (!settings)
       return failure(settings.error());
-    for (const drbd::Peer* peer : unseen)
+    for (const drbd::Peer* peer : possible)
       if (const auto* link = settings->connection_to(peer->node_id); link && link->two_primaries)
         return peer;
     return nullptr;

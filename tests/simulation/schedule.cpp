@@ -97,6 +97,7 @@ class Story {
     world_.faults.kills = choices_.one_in(8);
     world_.faults.late_close = choices_.one_in(8);
     world_.faults.skipped_removes = choices_.one_in(12);
+    world_.faults.unawaited_removes = choices_.one_in(12);
     world_.faults.broken_drbdadm = choices_.one_in(16);
     world_.faults.half_heard = choices_.one_in(3);
   }

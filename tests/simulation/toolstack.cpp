@@ -110,12 +110,21 @@ void Toolstack::remove_disks(int node, unsigned id) {
       if (cluster_.world().faults.skipped_removes && choices().one_in(3)) {
         cluster_.world().tell(node, "libxl", "does not call remove for ", path.text());
       } else {
-        run(node, Verb::Remove, path, false);
-        scheduler().sleep(milliseconds(40 + choices().below(40)));  // libxl goes on to wipe
+        run_remove(node, path);
       }
       wipe(node, path);
     });
   all(node, bodies);
+}
+
+/// libxl waits for it, and goes on to wipe. Under xend udev runs it, and what was attached may be
+/// attached anew before it has ended.
+void Toolstack::run_remove(int node, const xenstore::BackendPath& path) {
+  if (cluster_.world().faults.unawaited_removes)
+    start_script(cluster_, node, Verb::Remove, path, false, nullptr);
+  else
+    run(node, Verb::Remove, path, false);
+  scheduler().sleep(milliseconds(40 + choices().below(40)));
 }
 
 /// The kernel removes the device then, whether it is closed already or not, and udev calls us.
@@ -176,7 +185,7 @@ void Toolstack::bootloader(int node, const Guest& guest) {
       cluster_.close_backend(node, 0, disk.device);
   });
   cluster_.set_backend_state(node, path, "6");
-  run(node, Verb::Remove, path, false);
+  run_remove(node, path);
   wipe(node, path);
 }
 
@@ -237,8 +246,9 @@ void Toolstack::unpause(int node, const std::string& name) {
 
 std::shared_ptr<Migration> Toolstack::migrate(const Guest& guest, int source, int target) {
   Domain* domain = cluster_.find(source, guest.name);
+  // Where udev runs the script, nothing tells it that a guest arrives.
   if (domain == nullptr || domain->ending || domain->migrating || domain->run != Run::Running ||
-      !cluster_.drbd().is_on(target))
+      !cluster_.drbd().is_on(target) || cluster_.world().faults.unawaited_removes)
     return nullptr;
   domain->migrating = true;
   auto migration = std::make_shared<Migration>();

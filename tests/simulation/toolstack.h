@@ -74,6 +74,7 @@ class Toolstack {
   Call run(int node, Verb verb, const xenstore::BackendPath& path, bool below_migrate_receive);
   bool add_disks(int node, unsigned id, bool below_migrate_receive);
   void remove_disks(int node, unsigned id);
+  void run_remove(int node, const xenstore::BackendPath& path);
   void wipe(int node, const xenstore::BackendPath& path);
   void take_down(int node, unsigned id);
   bool build(int node, const Guest& guest);

@@ -20,6 +20,7 @@ struct Faults {
   bool kills = false;         ///< processes of ours are killed
   bool late_close = false;    ///< blkback keeps a device open for long
   bool skipped_removes = false;
+  bool unawaited_removes = false;  ///< udev runs them, and nobody waits for their end
   bool broken_drbdadm = false;
   bool half_heard = false;  ///< only one of two nodes sees that their settings differ
 };

@@ -398,6 +398,9 @@ TEST_CASE("the source closes the window, too: the link may be lost when its role
     SECTION("the link is lost before") {
       node.link_is_down();
     }
+    SECTION("the guest has ended there already") {
+      node.peer_is(Role::Secondary);
+    }
     REQUIRE(node.remove(5));
     CHECK(node.keepers == Calls{"Wheezy"});
     SECTION("and lost after") {
