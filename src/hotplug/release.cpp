@@ -376,7 +376,8 @@ class Release {
                 ? "No process has its device open: most likely the kernel's block backend "
                   "waits for the guest's last I/O: suspended I/O shows in `drbdadm status " +
                       resource_ +
-                      "`; and if another node has lost its power, run `ss -K state fin-wait-1` "
+                      "`; and if another node or the link to it was lost, run `ss -K state "
+                      "fin-wait-1` "
                       "here: else Linux may keep for ever what was on its way to it"
                 : joined(holders)) +
            ". No other node can start the guest until the device is closed. A process stays behind "
