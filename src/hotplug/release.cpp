@@ -377,8 +377,8 @@ class Release {
                   "waits for the guest's last I/O: suspended I/O shows in `drbdadm status " +
                       resource_ +
                       "`; and if another node or the link to it was lost, run `ss -K state "
-                      "fin-wait-1` "
-                      "here: else Linux may keep for ever what was on its way to it"
+                      "fin-wait-1 state closing state last-ack` here: else Linux may keep for ever "
+                      "what was on its way to it"
                 : joined(holders)) +
            ". No other node can start the guest until the device is closed. A process stays behind "
            "and makes the resource Secondary then; `drbdadm secondary " +

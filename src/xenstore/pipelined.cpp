@@ -19,7 +19,7 @@ constexpr std::uint32_t no_transaction = 0;
 
 /// xenstored takes a path up to its NUL.
 std::string terminated(const std::string& path) {
-  return std::string(path.c_str(), std::strlen(path.c_str()) + 1);
+  return {path.c_str(), std::strlen(path.c_str()) + 1};
 }
 
 /// "51712\0" "51728\0"

@@ -365,7 +365,7 @@ void Node::thaws() {
 }
 
 void Node::drops_lost_connections() {
-  types("ss -K state fin-wait-1");
+  types("ss -K state fin-wait-1 state closing state last-ack");
 }
 
 void Node::comes_up() {

@@ -138,9 +138,10 @@ class Node {
   /// Stands still in the middle of what it does, and goes on there; its clock runs all the time.
   void freezes();
   void thaws();
-  /// As an administrator does when the other node has lost its power. Linux 6.1.84 and later stop
-  /// the timers of a connection that the kernel itself has closed: what was on its way to the lost
-  /// node, pages of a guest, is kept for ever, and with it the guest and its disk.
+  /// As an administrator does when the other node has lost its power, or the link was lost.
+  /// Linux 6.1.84 and later stop the timers of a connection that the kernel itself has closed: what
+  /// was on its way to the lost node, pages of a guest, is kept for ever, and with it the guest and
+  /// its disk.
   void drops_lost_connections();
 
  private:

@@ -3,6 +3,10 @@
 # These take long. The scripts do not prove the program, but the model that the simulation runs on.
 set_tests_properties(
   "lab:a node stands still for a while - no other gets its guest, which then goes on"
+  "lab:the disk of the source, then of the target, fails in a migration - the guest arrives"
+  "lab:a verify runs, and packets are lost - a guest starts, migrates and ends"
+  "lab:a link works in one direction only - no other node gets the guest"
+  "lab:a fence handler fails, hangs, or fences - the guest starts only then"
   "lab:scripts of events: DRBD alone"
   "lab:scripts of events: guests"
   "lab:an HVM guest boots from an IDE disk, which takes minutes here"

@@ -100,9 +100,7 @@ TEST_CASE_METHOD(Lab, "a link works in one direction only - no other node gets t
   records_are_whole("wheezy", disk_of_wheezy);
 }
 
-TEST_CASE_METHOD(Lab,
-                 "a fence handler fails, or hangs - the start is refused, and nothing stays; it "
-                 "fences - it starts") {
+TEST_CASE_METHOD(Lab, "a fence handler fails, hangs, or fences - the guest starts only then") {
   for (Node* node : {&node1, &node2}) {
     node->types(
         "sed -i 's|^resource Wheezy {|&\\n  disk { fencing resource-only; }\\n"
