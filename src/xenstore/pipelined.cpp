@@ -35,11 +35,11 @@ class Pipelined final : public Store {
   explicit Pipelined(Pipeline pipeline) : pipeline_(std::move(pipeline)) {}
 
   Result<std::optional<std::string>> read(const std::string& path) override {
-    return std::move(read_each({path}).front());
+    return read_each({path}).front();
   }
 
   Result<std::vector<std::string>> list(const std::string& path) override {
-    return std::move(list_each({path}).front());
+    return list_each({path}).front();
   }
 
   std::vector<Result<std::optional<std::string>>> read_each(
