@@ -123,7 +123,9 @@ Result<void> run_hotplug(Verb verb, const std::string& xenbus_path, Report& repo
                          role_may_stay + '\n');
 
   const auto records = open_records();
-  const auto claims = records.and_then([&](const auto& all) { return all->claims_of(*path); });
+  const auto claims = verb == Verb::Remove
+                          ? records.and_then([&](const auto& all) { return all->claims_of(*path); })
+                          : Result<std::vector<record::Claim>>();
   const auto clock = process::steady_clock(interruption);
   const TimePoint end = clock->now() + hotplug::time_limit;
   // What `gone` looks at is little, and all its time is for the lock of the resource.
