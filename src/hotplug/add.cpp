@@ -311,7 +311,9 @@ class Attaching {
         if (!closed)
           return failure(closed.error());
         if (!*closed)
-          return wait_for_close(left);
+          return wait_for_close(left,
+                                "it was attached under the name of this disk before, and is "
+                                "to be made Secondary first");
       }
     if (auto claimed = claim(seen, volume, is_primary); !claimed)
       return failure(claimed.error());
@@ -322,7 +324,9 @@ class Attaching {
       if (!closed)
         return failure(closed.error());
       if (!*closed)
-        return wait_for_close(volume);
+        return wait_for_close(volume,
+                              "what comes from there, be it the last writes of an earlier guest, "
+                              "would land over those of this one");
       claim_->leave_role = false;  // it was given back just now, and is ours from here on
       is_primary = false;
     }
@@ -389,16 +393,14 @@ class Attaching {
     return answer->ok();
   }
 
-  Result<Turn> wait_for_close(const drbd::Volume& volume) {
+  Result<Turn> wait_for_close(const drbd::Volume& volume, const std::string& why) {
     if (waited(Awaited::Close) < patience_for_close)
       return wait_for(Awaited::Close, "the device is held open, and not by a guest that runs here");
-    return failure(
-        "DRBD resource " + request_.resource +
-        " is held open on this node, and not by a guest that runs here: what comes from "
-        "there, be it the last writes of an earlier guest, would land over those of this "
-        "one. Look who has it with `fuser -v /dev/drbd" +
-        std::to_string(volume.minor) + "`, and at `drbdadm status " + request_.resource +
-        "` for suspended I/O");
+    const std::string node = "/dev/drbd" + std::to_string(volume.minor);
+    return failure("DRBD resource " + request_.resource + ": " + node +
+                   " is held open on this node, and not by a guest that runs here: " + why +
+                   ". Look who has it with `fuser -v " + node + "`, and at `drbdadm status " +
+                   request_.resource + "` for suspended I/O");
   }
 
   Result<Turn> wait_for_window(const std::string& because) {

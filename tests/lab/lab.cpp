@@ -447,6 +447,21 @@ void Lab::has_moved(Node& from, Node& to, const std::string& guest, const std::s
   to.guest_writes(guest);
 }
 
+void Lab::disk_works_again(Node& node, const std::string& resource) {
+  node.loses_power();
+  node.boots();
+  node.waits_until_up_to_date(resource);
+  Node& other = &node == &node1 ? node2 : node1;
+  other.drops_lost_connections();
+}
+
+void Lab::must_end(Node& node, const std::string& guest, const std::string& resource, int disk) {
+  node.types("xl destroy " + guest);
+  node.becomes(resource, "Secondary");
+  node.left_nothing(resource);
+  records_are_whole(guest, disk);
+}
+
 void Lab::records_are_whole(const std::string& guest, int disk) {
   const long reported = std::max(node1.last_record(guest), node2.last_record(guest));
   const std::string chain = node1.chain_on_disk(disk);

@@ -177,6 +177,8 @@ class Lab {
   /// Both nodes at once.
   void power_fails();
   void power_is_back();
+  /// After `disk_fails`: the node loses its power and boots, and its disk gets what it missed.
+  void disk_works_again(Node& node, const std::string& resource);
   /// Two Primaries that lose each other are a split brain to DRBD, whether both have written or
   /// not. These settings let the node that has not written follow the other.
   void unwritten_side_follows(const std::string& resource);
@@ -189,6 +191,9 @@ class Lab {
   void has_moved(Node& from, Node& to, const std::string& guest, const std::string& resource,
                  int device = xvda);
 
+  /// The guest is destroyed: its node is Secondary, nothing is left there, and its records are
+  /// whole.
+  void must_end(Node& node, const std::string& guest, const std::string& resource, int disk);
   /// The guest is gone from both nodes: what it reported as written is on both disks, in one chain.
   void records_are_whole(const std::string& guest, int disk);
 

@@ -565,7 +565,9 @@ TEST_CASE("8.4: a volume that stayed Primary under the name of another one's dis
     CHECK(node.records.all.empty());
   }
   SECTION("it stays open: who has it, and what is remembered stays") {
-    CHECK(says(add(node, 5), "fuser -v /dev/drbd1"));
+    const auto refused = add(node, 5);
+    CHECK(says(refused, "attached under the name of this disk before"));
+    CHECK(says(refused, "fuser -v /dev/drbd1"));
     CHECK(node.drbd.role(2) == Role::Secondary);
     REQUIRE(node.records.all.size() == 1);
     CHECK(node.records.all.front().phase == record::Phase::Released);

@@ -63,13 +63,8 @@ TEST_CASE_METHOD(Lab,
                ContainsSubstring("the disk of this node is Diskless"));
   must_migrate(node2, node1, "wheezy");
   has_moved(node2, node1, "wheezy", "Wheezy");
-  node2.loses_power();
-  node2.boots();
-  node2.waits_until_up_to_date("Wheezy");
-  node1.drops_lost_connections();
-  node1.types("xl destroy wheezy");
-  node1.becomes("Wheezy", "Secondary");
-  records_are_whole("wheezy", disk_of_wheezy);
+  disk_works_again(node2, "Wheezy");
+  must_end(node1, "wheezy", "Wheezy", disk_of_wheezy);
 }
 
 }  // namespace block_drbd::lab

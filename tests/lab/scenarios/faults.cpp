@@ -6,16 +6,16 @@ namespace {
 
 using Catch::Matchers::ContainsSubstring;
 
-// The target's `add` has attached the disk, and the guest stands still until `goes_on`.
-Task stands_between(Lab& lab, const std::string& guest) {
-  lab.node2.after_next_add("until test -e /run/go; do sleep 0.2; done");
-  Task migration = lab.node1.starts_migration(guest, lab.node2);
+// It fails when the target's `add` has attached the disk, and the guest stands still.
+void arrives_though_a_disk_fails(Lab& lab, Node& failing) {
+  lab.node2.after_next_add("until test -e /run/go; do sleep 0.2; done; rm /run/go");
+  Task migration = lab.node1.starts_migration("wheezy", lab.node2);
   REQUIRE(eventually([&] { return lab.node2.tries("test -e /run/after-add").status == 0; }));
-  return migration;
-}
-
-void goes_on(Lab& lab) {
+  failing.disk_fails();
   lab.node2.types("touch /run/go");
+  REQUIRE(migration.ends().status == 0);
+  lab.has_moved(lab.node1, lab.node2, "wheezy", "Wheezy");
+  lab.node2.guest_writes("wheezy");
 }
 
 // What the node sends is lost, so much of it in a hundred.
@@ -29,42 +29,21 @@ TEST_CASE_METHOD(
     Lab, "the disk of the source, then of the target, fails in a migration - the guest arrives") {
   node1.types("xl create /etc/xen/wheezy.cfg 'type=\"pvh\"'");
   node1.guest_writes("wheezy");
-  Task migration = stands_between(*this, "wheezy");
-  node1.disk_fails();
-  goes_on(*this);
-  REQUIRE(migration.ends().status == 0);
-  has_moved(node1, node2, "wheezy", "Wheezy");
-  node2.guest_writes("wheezy");
-  node1.loses_power();
-  node1.boots();
-  node1.waits_until_up_to_date("Wheezy");
-  node2.drops_lost_connections();
+  arrives_though_a_disk_fails(*this, node1);
+  disk_works_again(node1, "Wheezy");
   must_migrate(node2, node1, "wheezy");
-
-  node2.types("rm /run/go");
-  Task another = stands_between(*this, "wheezy");
-  node2.disk_fails();
-  goes_on(*this);
-  REQUIRE(another.ends().status == 0);
-  has_moved(node1, node2, "wheezy", "Wheezy");
-  node2.guest_writes("wheezy");
+  arrives_though_a_disk_fails(*this, node2);
   must_migrate(node2, node1, "wheezy");
-  node2.loses_power();
-  node2.boots();
-  node2.waits_until_up_to_date("Wheezy");
-  node1.drops_lost_connections();
-  node1.types("xl destroy wheezy");
-  node1.becomes("Wheezy", "Secondary");
-  records_are_whole("wheezy", disk_of_wheezy);
+  disk_works_again(node2, "Wheezy");
+  must_end(node1, "wheezy", "Wheezy", disk_of_wheezy);
 }
 
 TEST_CASE_METHOD(Lab, "a verify runs, and packets are lost - a guest starts, migrates and ends") {
   for (Node* node : {&node1, &node2}) {
     node->types("drbdadm disk-options --c-plan-ahead=0 --resync-rate=100K Wheezy");
+    node->types("drbdadm net-options --verify-alg=crc32c Wheezy");
     loses(*node, 5);
   }
-  node1.types("drbdadm net-options --verify-alg=crc32c Wheezy");
-  node2.types("drbdadm net-options --verify-alg=crc32c Wheezy");
   node1.types("drbdadm verify Wheezy");
   const auto is_verifying = [&] {
     return count_lines(node1.types("drbdsetup status --verbose Wheezy"), "replication:Verify") == 1;
@@ -75,9 +54,7 @@ TEST_CASE_METHOD(Lab, "a verify runs, and packets are lost - a guest starts, mig
   must_migrate(node1, node2, "wheezy");
   has_moved(node1, node2, "wheezy", "Wheezy");
   REQUIRE(is_verifying());
-  node2.types("xl destroy wheezy");
-  node2.becomes("Wheezy", "Secondary");
-  records_are_whole("wheezy", disk_of_wheezy);
+  must_end(node2, "wheezy", "Wheezy", disk_of_wheezy);
 }
 
 TEST_CASE_METHOD(Lab, "a link works in one direction only - no other node gets the guest") {
@@ -95,9 +72,7 @@ TEST_CASE_METHOD(Lab, "a link works in one direction only - no other node gets t
   }
   must_migrate(node1, node2, "wheezy");
   has_moved(node1, node2, "wheezy", "Wheezy");
-  node2.types("xl destroy wheezy");
-  node2.becomes("Wheezy", "Secondary");
-  records_are_whole("wheezy", disk_of_wheezy);
+  must_end(node2, "wheezy", "Wheezy", disk_of_wheezy);
 }
 
 TEST_CASE_METHOD(Lab, "a fence handler fails, hangs, or fences - the guest starts only then") {
@@ -134,9 +109,7 @@ TEST_CASE_METHOD(Lab, "a fence handler fails, hangs, or fences - the guest start
   node1.guest_writes("wheezy");
   link_is_restored();
   node2.waits_until_up_to_date("Wheezy");
-  node1.types("xl destroy wheezy");
-  node1.becomes("Wheezy", "Secondary");
-  records_are_whole("wheezy", disk_of_wheezy);
+  must_end(node1, "wheezy", "Wheezy", disk_of_wheezy);
 }
 
 }  // namespace block_drbd::lab

@@ -7,13 +7,6 @@ namespace {
 
 using Catch::Matchers::ContainsSubstring;
 
-void ends(Lab& lab, Node& node, const std::string& guest, const std::string& resource, int disk) {
-  node.types("xl destroy " + guest);
-  node.becomes(resource, "Secondary");
-  node.left_nothing(resource);
-  lab.records_are_whole(guest, disk);
-}
-
 // The target refused, or the migration broke off: the guest must go on at the source as if nobody
 // had asked.
 void source_goes_on(Lab& lab) {
@@ -52,7 +45,7 @@ TEST_CASE_METHOD(
   has_moved(node1, node2, "wheezy", "Wheezy");
   must_migrate(node2, node1, "wheezy");
   has_moved(node2, node1, "wheezy", "Wheezy");
-  ends(*this, node1, "wheezy", "Wheezy", disk_of_wheezy);
+  must_end(node1, "wheezy", "Wheezy", disk_of_wheezy);
 }
 
 TEST_CASE_METHOD(Lab, "a PV guest migrates there, straight back, and there again") {
@@ -63,7 +56,7 @@ TEST_CASE_METHOD(Lab, "a PV guest migrates there, straight back, and there again
   must_migrate(node2, node1, "wheezy", false);
   must_migrate(node1, node2, "wheezy", false);
   has_moved(node1, node2, "wheezy", "Wheezy");
-  ends(*this, node2, "wheezy", "Wheezy", disk_of_wheezy);
+  must_end(node2, "wheezy", "Wheezy", disk_of_wheezy);
 }
 
 TEST_CASE_METHOD(Lab, "a guest with two resources and three volumes migrates while drbdadm fails") {
@@ -82,7 +75,7 @@ TEST_CASE_METHOD(Lab, "a guest with two resources and three volumes migrates whi
   has_moved(node1, node2, "wheezy", "Buster");
   for (const int device : {xvda, xvdb, xvdc})
     REQUIRE(node2.backend("wheezy", device).hotplug_status == "connected");
-  ends(*this, node2, "wheezy", "Wheezy", disk_of_wheezy);
+  must_end(node2, "wheezy", "Wheezy", disk_of_wheezy);
   node2.left_nothing("Buster");
 }
 
@@ -111,7 +104,7 @@ TEST_CASE_METHOD(Lab,
   node2.reports("wheezy", "record chain 1\\.\\.[0-9]+ ok");
   REQUIRE(migration.ends().status == 0);
   has_moved(node1, node2, "wheezy", "Wheezy");
-  ends(*this, node2, "wheezy", "Wheezy", disk_of_wheezy);
+  must_end(node2, "wheezy", "Wheezy", disk_of_wheezy);
 }
 
 TEST_CASE_METHOD(Lab, "a migration fails as the target's resource is down - the guest goes on") {
@@ -128,7 +121,7 @@ TEST_CASE_METHOD(Lab, "a migration fails as the target's resource is down - the 
   // The link comes back under the running guest, and the other disk gets what it missed.
   node2.types("drbdadm up Wheezy");
   node2.waits_until_up_to_date("Wheezy");
-  ends(*this, node1, "wheezy", "Wheezy", disk_of_wheezy);
+  must_end(node1, "wheezy", "Wheezy", disk_of_wheezy);
 }
 
 TEST_CASE_METHOD(Lab, "a migration breaks off after the target's add - the guest goes on") {
@@ -166,7 +159,7 @@ TEST_CASE_METHOD(Lab, "a migration breaks off after the target's add - the guest
   node2.types("ip link set eth0 up");
   node2.waits_until_up_to_date("Wheezy");
   source_goes_on(*this);
-  ends(*this, node1, "wheezy", "Wheezy", disk_of_wheezy);
+  must_end(node1, "wheezy", "Wheezy", disk_of_wheezy);
 }
 
 TEST_CASE_METHOD(Lab,
@@ -185,7 +178,7 @@ TEST_CASE_METHOD(Lab,
   link_is_restored();
   node2.waits_until_up_to_date("Wheezy");
   has_moved(node1, node2, "wheezy", "Wheezy");
-  ends(*this, node2, "wheezy", "Wheezy", disk_of_wheezy);
+  must_end(node2, "wheezy", "Wheezy", disk_of_wheezy);
 }
 
 TEST_CASE_METHOD(Lab, "the source loses power after the guest's arrival - it connects again") {
@@ -234,7 +227,7 @@ TEST_CASE_METHOD(Lab, "the target's keeper is killed - the source's keeper close
   // The next one who has to do with the resource there clears it away.
   REQUIRE(node2.has_window("Wheezy"));
   node2.guest_writes("wheezy");
-  ends(*this, node2, "wheezy", "Wheezy", disk_of_wheezy);
+  must_end(node2, "wheezy", "Wheezy", disk_of_wheezy);
 }
 
 TEST_CASE_METHOD(Lab, "the final report of a migration is lost - the guest runs on its target") {
@@ -252,7 +245,7 @@ TEST_CASE_METHOD(Lab, "the final report of a migration is lost - the guest runs 
   REQUIRE(node2.has_window("Wheezy"));
   node1.types("xl destroy wheezy--migratedaway");
   has_moved(node1, node2, "wheezy", "Wheezy");
-  ends(*this, node2, "wheezy", "Wheezy", disk_of_wheezy);
+  must_end(node2, "wheezy", "Wheezy", disk_of_wheezy);
 }
 
 TEST_CASE_METHOD(
