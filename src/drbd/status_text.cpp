@@ -74,7 +74,7 @@ bool set_peers(Peer& peer, std::string_view key, std::string_view value) {
   else if (key == "resync-suspended")
     current(peer.volumes).paused_by = value == "no" ? "" : value;
   else if (key == "done")
-    current(peer.volumes).in_sync = number_from<double>(value);
+    current(peer.volumes).in_sync = decimal_from(value);
   return true;
 }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdlib>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -60,15 +61,27 @@ inline std::string_view take_token(std::string_view& text) {
   return take(std::max<std::size_t>(1, std::min(text.find_first_of(" \t\r\n{};\"#"), text.size())));
 }
 
-/// The number, when the whole text is one: "7", or as a double "28.78".
-template <typename Number = int>
-std::optional<Number> number_from(std::string_view text) {
-  Number number{};
+/// The number, when the whole text is one.
+inline std::optional<int> number_from(std::string_view text) {
+  int number = 0;
   const char* end = text.data() + text.size();
   const auto [stop, error] = std::from_chars(text.data(), end, number);
   if (text.empty() || error != std::errc() || stop != end)
     return std::nullopt;
   return number;
+}
+
+/// The decimal number, such as "28.78", when the whole text is one. Not by std::from_chars, which
+/// for this alone would have libm loaded whenever the program starts.
+inline std::optional<double> decimal_from(std::string_view text) {
+  if (text.empty() || text.find_first_not_of("0123456789.") != std::string_view::npos)
+    return std::nullopt;
+  const std::string number(text);
+  char* end = nullptr;
+  const double value = std::strtod(number.c_str(), &end);
+  if (end != number.c_str() + number.size())
+    return std::nullopt;
+  return value;
 }
 
 /// The failure of a reader that met `text` in what `command` printed.

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,6 +12,7 @@
 #include <csignal>
 #include <cstring>
 #include <optional>
+#include <system_error>
 
 // Boost 1.81 needs these before Process v2 when it is told to use std::filesystem.
 #include <boost/optional.hpp>
@@ -23,9 +23,9 @@
 #include <boost/asio/readable_pipe.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/process/v2/process.hpp>
-#include <boost/process/v2/stdio.hpp>
 
-#include "process/tool_environment.h"
+#include "fd.h"
+#include "process/start.h"
 
 namespace block_drbd::process {
 
@@ -39,31 +39,33 @@ constexpr std::size_t most_output = std::size_t{8} << 20;
 /// How long a killed tool may take to die before it counts as stuck in the kernel.
 constexpr Duration dying{500};
 
-/// How a tool starts. (process_environment would do, but has no definition in Boost 1.81's
-/// headers.)
-struct Start {
-  pid_t parent = ::getpid();
+/// The end to write to of a pipe from which `pipe` reads.
+Fd opened_for(asio::readable_pipe& pipe) {
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0)
+    throw std::system_error(errno, std::generic_category());
+  Fd written(ends[1]);
+  pipe.assign(ends[0]);
+  return written;
+}
 
-  error_code on_setup(v2::posix::default_launcher& launcher,
-                      const std::filesystem::path& /*executable*/,
-                      const char* const* /*argv*/) const {
-    launcher.env = tool_environment;
-    return {};
+/// What a tool says on stderr is lost where nobody reads it.
+v2::process start(asio::io_context& context, const std::string& tool,
+                  const std::vector<std::string>& argv, asio::readable_pipe& out,
+                  asio::readable_pipe* err) {
+  const Fd said = opened_for(out);
+  const Fd complained = err != nullptr ? opened_for(*err) : Fd();
+  const auto started = start_tool(tool, argv, said.get(), complained.get());
+  if (!started)
+    throw std::system_error(started.error().code, std::generic_category());
+  try {
+    return v2::process(context.get_executor(), *started);
+  } catch (const std::exception&) {  // no memory, or no descriptor on this system
+    ::kill(*started, SIGKILL);
+    ::waitpid(*started, nullptr, 0);
+    throw;
   }
-
-  /// In the child, before exec: it dies with us, also when we died before this line. Descriptors
-  /// are closed here: Boost 1.81 leaves those between the ones that it keeps.
-  error_code on_exec_setup(v2::posix::default_launcher& /*launcher*/,
-                           const std::filesystem::path& /*executable*/,
-                           const char* const* /*argv*/) const {
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (::getppid() != parent)
-      ::_exit(128 + SIGKILL);
-    ::close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
-    static_cast<void>(::signal(SIGPIPE, SIG_DFL));  // ours, to ignore it, would be inherited
-    return {};
-  }
-};
+}
 
 /// Collects what comes out of one pipe.
 class Reader {
@@ -109,9 +111,7 @@ void run_until(asio::io_context& context, Duration limit, Done done) {
 class ToolStream final : public Stream {
  public:
   ToolStream(const std::string& tool, const std::vector<std::string>& argv, int interruption)
-      : interruption_(interruption),
-        child_(context_, tool, std::vector<std::string>(argv.begin() + 1, argv.end()),
-               v2::process_stdio{nullptr, said_, nullptr}, Start{}) {}
+      : interruption_(interruption), child_(start(context_, tool, argv, said_, nullptr)) {}
   ToolStream(const ToolStream&) = delete;
   ToolStream& operator=(const ToolStream&) = delete;
   ~ToolStream() override {
@@ -213,8 +213,7 @@ class BoostProcesses final : public Processes {
     asio::io_context context;
     Reader out(context);
     Reader err(context);
-    v2::process child(context, tool, std::vector<std::string>(argv.begin() + 1, argv.end()),
-                      v2::process_stdio{nullptr, out.pipe, err.pipe}, Start{});
+    v2::process child = start(context, tool, argv, out.pipe, &err.pipe);
     out.start();
     err.start();
 

@@ -4,11 +4,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
-#include <set>
 #include <stdexcept>
+#include <vector>
 
 namespace block_drbd::faults {
 
@@ -43,7 +44,7 @@ class Tracer {
     if (program_ < 0 || trace(PTRACE_SEIZE, program_, 0, options) != 0 ||
         trace(PTRACE_INTERRUPT, program_) != 0)
       throw std::runtime_error(std::string("cannot trace the program: ") + std::strerror(errno));
-    traced_.insert(program_);
+    note(program_);
   }
 
   Traced run() {
@@ -53,14 +54,14 @@ class Tracer {
       if (pid < 0)
         throw std::runtime_error("the program got lost");
       if (has_ended(status)) {
-        traced_.erase(pid);
+        std::erase(traced_, pid);
         if (pid != program_)
           continue;
         result_.code = code_of(status);
         let_go();
         return result_;
       }
-      traced_.insert(pid);
+      note(pid);
       note_child(pid, status);
       if (is_call(pid, status) && ++result_.calls == point_.number) {
         result_.reached = true;
@@ -95,15 +96,16 @@ class Tracer {
     do {  // a stop may have been on its way
       ::waitpid(program_, &status, __WALL);
     } while (!has_ended(status));
-    traced_.erase(program_);
+    std::erase(traced_, program_);
     result_.code = code_of(status);
     let_go();
   }
 
+  /// The youngest first: until a child of vfork(2) has executed its tool, its parent cannot stop.
   void let_go() {
     while (!traced_.empty()) {
-      const pid_t pid = *traced_.begin();
-      traced_.erase(traced_.begin());
+      const pid_t pid = traced_.back();
+      traced_.pop_back();
       trace(PTRACE_INTERRUPT, pid);
       int status = 0;
       while (trace(PTRACE_DETACH, pid, 0, signal_of(status)) != 0) {
@@ -138,12 +140,17 @@ class Tracer {
       return;
     unsigned long child = 0;
     if (trace(PTRACE_GETEVENTMSG, pid, 0, reinterpret_cast<unsigned long>(&child)) == 0)
-      traced_.insert(static_cast<pid_t>(child));
+      note(static_cast<pid_t>(child));
+  }
+
+  void note(pid_t pid) {
+    if (std::find(traced_.begin(), traced_.end(), pid) == traced_.end())
+      traced_.push_back(pid);
   }
 
   Point point_;
   pid_t program_ = -1;
-  std::set<pid_t> traced_;
+  std::vector<pid_t> traced_;  ///< in the order in which they were born
   bool runs_ = false;
   Traced result_;
 };

@@ -317,3 +317,21 @@ TEST_CASE("what holds a resync up", "[drbd][status]") {
   CHECK(text("no").empty());
   CHECK(json("no").empty());
 }
+
+TEST_CASE("how much of a resync is done", "[drbd][status]") {
+  const auto done = [](const std::string& word) {
+    const auto resources = read_status_text(
+        "r0 role:Secondary\n  volume:0 minor:1 disk:Inconsistent\n  peer connection:Connected\n    "
+        "volume:0 replication:SyncTarget peer-disk:UpToDate done:" +
+        word + "\n\n");
+    REQUIRE(resources);
+    return resources->front().peers.front().volumes.front().in_sync;
+  };
+  CHECK(done("28.78") == 28.78);
+  CHECK(done("0.00") == 0);
+  CHECK(done("100") == 100);
+  for (const char* word : {"", ".", "nan", "inf", "-1", "+1", "1e5", "0x10", "1.2.3", "28.78%"}) {
+    INFO(word);
+    CHECK_FALSE(done(word));
+  }
+}

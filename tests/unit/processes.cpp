@@ -2,6 +2,7 @@
 #include "process/processes.h"
 
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -68,11 +69,6 @@ bool ends_early(Stream& stream, Duration limit) {
 /// No child is left, neither at work nor as a zombie.
 bool all_reaped() {
   return ::waitpid(-1, nullptr, WNOHANG) == -1 && errno == ECHILD;
-}
-
-/// Boost 1.81 leaves a process that could not become its tool to be reaped at our end.
-void reap_what_did_not_start() {
-  CHECK(eventually(all_reaped));
 }
 
 bool says(const Error& error, const std::string& words) {
@@ -205,7 +201,7 @@ TEST_CASE("a tool that cannot be executed is an error", "[process]") {
     REQUIRE_FALSE(output);
     CHECK(output.error().code != ENOENT);
     CHECK(says(output.error(), "`tool status`"));
-    reap_what_did_not_start();
+    CHECK(all_reaped());
   }
 }
 
@@ -316,7 +312,30 @@ TEST_CASE("no descriptor is left in us", "[process]") {
   ::chmod((tools / "broken").c_str(), 0755);
   CHECK_FALSE(tools.run({"broken"}, plenty, interruption.get()));
   CHECK(open() == before);
-  reap_what_did_not_start();
+  CHECK(all_reaped());
+}
+
+TEST_CASE("too few descriptors are an error, and leave no process", "[process]") {
+  const Tools tools;
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+  const auto lowest = static_cast<rlim_t>(Fd(::dup(STDIN_FILENO)).get());
+  int refused = 0;
+  for (rlim_t left = 0; left < 30; ++left) {
+    const rlimit few{.rlim_cur = lowest + left, .rlim_max = before.rlim_max};
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &few) == 0);
+    const auto output = tools.run({"sleep", "1000"}, 10ms);
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+    INFO(left << " descriptors");
+    REQUIRE_FALSE(output);
+    CHECK(all_reaped());
+    if (output.error().code == ETIMEDOUT)
+      break;
+    CHECK(output.error().code == EAGAIN);
+    ++refused;
+  }
+  CHECK(refused >= 8);
+  CHECK(refused < 30);
 }
 
 TEST_CASE("SIGPIPE ends a tool, though we ignore it", "[process]") {
@@ -505,7 +524,7 @@ TEST_CASE("a tool that cannot be followed is an error", "[process][stream]") {
   REQUIRE_FALSE(broken);
   CHECK(broken.error().code != ENOENT);
   CHECK(says(broken.error(), "`broken events2`"));
-  reap_what_did_not_start();
+  CHECK(all_reaped());
 }
 
 TEST_CASE("one after the other through the same object", "[process]") {
