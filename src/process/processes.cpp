@@ -89,7 +89,7 @@ class Reader {
   bool closed = false;
 
  private:
-  std::array<char, 16384> buffer_{};
+  std::array<char, 4096> buffer_{};
 };
 
 std::string joined(const std::vector<std::string>& argv) {
