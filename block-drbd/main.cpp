@@ -123,6 +123,7 @@ Result<void> run_hotplug(Verb verb, const std::string& xenbus_path, Report& repo
                          role_may_stay + '\n');
 
   const auto records = open_records();
+  // Before the wait for a place, in which the disk may be attached anew under its name.
   const auto claims = verb == Verb::Remove
                           ? records.and_then([&](const auto& all) { return all->claims_of(*path); })
                           : Result<std::vector<record::Claim>>();

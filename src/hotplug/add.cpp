@@ -363,7 +363,8 @@ class Attaching {
   }
 
   /// On 8.4, the other volumes that a disk has left Primary which was attached under the name that
-  /// ours has now. Only its claim remembers them, and ours will take its place.
+  /// ours has now, or for which DRBD has not answered its promotion. Only its claim remembers them,
+  /// and ours will take its place.
   std::vector<drbd::Volume> left_under_our_name(const Survey& seen,
                                                 const drbd::Volume& volume) const {
     std::vector<drbd::Volume> left;
@@ -371,7 +372,8 @@ class Attaching {
       for (const drbd::Volume& other : seen.resource.volumes)
         if (claim.backend == path_ && !claim.leave_role &&
             (claim.minor < 0 || claim.minor == other.minor) && other.minor != volume.minor &&
-            other.role == Role::Primary && nobody_has(seen, other))
+            other.role && (other.role == Role::Primary || claim.unanswered) &&
+            nobody_has(seen, other))
           left.push_back(other);
     return left;
   }

@@ -108,8 +108,11 @@ class Release {
     auto seen = survey(host_, resource_, own_, budget_.left(status_limit));
     if (!seen && seen.error().code == ENOENT)
       return forget();  // it is down: no role to give back
+    // A DRBD that has not answered is not asked again under the same lock.
+    if (!seen && seen.error().code != ETIMEDOUT && !(*mine)->unanswered && is_secondary())
+      return drop_ended();
     if (!seen)
-      return nothing_to_give_back(**mine) ? drop(**mine) : failure(seen.error());
+      return failure(seen.error());
     if (!released_) {  // it counts for what is to be done, though it could not be written
       std::erase_if(seen->claims, [&](const Claim& claim) { return claim.backend == own_; });
       seen->claims.push_back(**mine);
@@ -137,10 +140,21 @@ class Release {
     return host_.records.remove(mine).map([] { return Turn::Done; });
   }
 
-  /// Who else uses the resource need not be known then.
-  bool nothing_to_give_back(const Claim& mine) {
-    if (mine.unanswered)
-      return false;
+  /// One that was ended, but whose promotion may still take effect, is somebody else's to look
+  /// after.
+  Result<Turn> drop_ended() {
+    const auto claims = host_.records.claims_on(resource_);
+    if (!claims)
+      return failure(claims.error());
+    for (const Claim& claim : *claims)
+      if ((claim.phase == Phase::Released || claim.backend == own_) && !claim.unanswered)
+        if (auto removed = host_.records.remove(claim); !removed)
+          return failure(removed.error());
+    return Turn::Done;
+  }
+
+  /// There is nothing to give back then, whoever else uses the resource.
+  bool is_secondary() {
     const auto state = host_.drbd.status(resource_, budget_.left(status_limit));
     return state && drbd::is_secondary(*state);
   }
@@ -192,26 +206,19 @@ class Release {
                                               .arrived = true});
   }
 
-  /// The peer that has the guest by now, or has had it: a guest may end as soon as it has arrived.
-  /// Nothing when no link allows two primaries.
+  /// The peer that has the guest by now, or has had it: a guest may end as soon as it has arrived,
+  /// and the link may be lost. Where none is Primary, nothing when no link allows two primaries.
   Result<const drbd::Peer*> target_of_hand_over(const drbd::Resource& resource) {
     if (const auto primary = drbd::primary_peers(resource); !primary.empty())
       return primary.front();
-    std::vector<const drbd::Peer*> possible;
-    for (const drbd::Peer& peer : resource.peers)
-      if (!drbd::is_settled(peer))
-        possible.push_back(&peer);
-    if (possible.size() == 1)
-      return possible.front();
-    if (possible.empty())
-      for (const drbd::Peer& peer : resource.peers)
-        possible.push_back(&peer);
     const auto settings = host_.drbd.settings(resource_, budget_.left(status_limit));
     if (!settings)
       return failure(settings.error());
-    for (const drbd::Peer* peer : possible)
-      if (const auto* link = settings->connection_to(peer->node_id); link && link->two_primaries)
-        return peer;
+    for (const bool is_settled : {false, true})
+      for (const drbd::Peer& peer : resource.peers)
+        if (const auto* link = settings->connection_to(peer.node_id);
+            link && link->two_primaries && drbd::is_settled(peer) == is_settled)
+          return &peer;
     return nullptr;
   }
 
@@ -242,11 +249,12 @@ class Release {
       was_attached_ = mine.phase == Phase::Attached;
       mine.phase = Phase::Released;
       const auto written = host_.records.write(mine);
-      complain_once(written);
-      if (written)
-        released_ = true;
-      else
-        trouble_.push_back(written.error().message);
+      released_ = written.has_value();
+      if (!written) {
+        trouble_.push_back("that this use has ended cannot be noted: " + written.error().message);
+        complain_once(failure("DRBD resource " + resource_ + ": " + trouble_.back() +
+                              ". Its role is given back all the same, unless others use it"));
+      }
     } else {
       released_ = true;
     }

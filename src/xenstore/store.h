@@ -29,8 +29,8 @@ class Store {
   /// The names below `path`; none when there is no such path.
   virtual Result<std::vector<std::string>> list(const std::string& path) = 0;
 
-  /// As `read` and `list` of each of these paths, in their order; not at one moment, but in a
-  /// transaction.
+  /// As `read` and `list` of each of these paths, in their order; not at one moment, unless inside
+  /// a transaction, where no list may be longer than a message.
   virtual std::vector<Result<std::optional<std::string>>> read_each(
       const std::vector<std::string>& paths);
   virtual std::vector<Result<std::vector<std::string>>> list_each(

@@ -741,3 +741,73 @@ TEST_CASE("the keeper gives back what an add that was killed took, when its gues
     CHECK(node.drbd.role(1) == Role::Primary);
   }
 }
+
+TEST_CASE(
+    "8.4: a promotion that was not answered, of another disk under the same name, is waited out") {
+  FakeNode node(8);
+  node.second_volume();
+  node.guest(5, "web", "uuid-web", "Wheezy/0");
+  node.drbd.promotion_hangs = true;
+  CHECK_FALSE(hotplug::add(node.host, FakeNode::path(5)));
+  node.closing(5);
+  CHECK_FALSE(node.remove(5));
+  REQUIRE(node.records.all.size() == 1);
+  CHECK(node.records.all.front().unanswered);
+  node.store.wipe("backend/vbd/5");
+  node.guest(5, "web", "uuid-web", "Wheezy/1");
+  node.clock.at(node.clock.elapsed() + 2s, [&] { node.drbd.make_primary(1); });
+  REQUIRE(hotplug::add(node.host, FakeNode::path(5)));
+  node.keepers.clear();
+  node.closing(5);
+  REQUIRE(node.remove(5));
+  CHECK(node.records.all.empty());
+  CHECK(node.keepers.empty());
+  CHECK(node.drbd.role(2) == Role::Secondary);
+  CHECK(node.drbd.role(1) == Role::Secondary);
+}
+
+TEST_CASE("the target is the node to which two primaries are allowed, not one that is off") {
+  FakeNode node(9);
+  third_node(node);
+  REQUIRE_FALSE(hotplug::add(node.host, FakeNode::path(5)));
+  node.drbd.set_role(1, Role::Primary);
+  REQUIRE(hotplug::add(node.host, FakeNode::path(5)));
+  node.drbd.in_force.connections.front().two_primaries = true;  // to the node that is seen
+  node.store.values["/local/domain/5/name"] = "web--migratedaway";
+  node.closing(5);
+  REQUIRE(node.remove(5));
+  REQUIRE(node.records.windows.contains("Wheezy"));
+  CHECK(node.records.windows.at("Wheezy").peer == 1);
+  node.link_is_down();
+  REQUIRE(hotplug::keep(node.host, "Wheezy"));
+  CHECK_FALSE(node.drbd.two_primaries());
+}
+
+TEST_CASE("a keeper that cannot read xenstore drops all ended claims on a Secondary resource") {
+  FakeNode node(GENERATE(8, 9));
+  node.second_volume();
+  node.guest(5, "web", "uuid-web", "Wheezy/0");
+  node.guest(5, "web", "uuid-web", "Wheezy/1", "w", FakeNode::xvdb);
+  REQUIRE(hotplug::add(node.host, FakeNode::path(5)));
+  REQUIRE(hotplug::add(node.host, FakeNode::path(5, FakeNode::xvdb)));
+  for (auto& claim : node.records.all)
+    claim.phase = record::Phase::Released;
+  node.drbd.set_role(1, Role::Secondary);
+  node.drbd.set_role(2, Role::Secondary);
+  node.guest(7, "x", "uuid-x", "Other");
+  node.store.forbidden.insert(FakeNode::path(7) / "physical-device");
+  REQUIRE(hotplug::keep(node.host, "Wheezy"));
+  CHECK(node.records.all.empty());
+}
+
+TEST_CASE("a DRBD that does not answer is asked once in a turn, not twice under the lock") {
+  FakeNode node(GENERATE(8, 9));
+  REQUIRE(hotplug::add(node.host, FakeNode::path(5)));
+  node.drbd.takes = 16s;
+  node.closing(5);
+  node.drbd.calls.clear();
+  CHECK_FALSE(node.remove(5));
+  const auto& calls = node.drbd.calls;
+  INFO("after " << node.clock.elapsed().count() << " ms");
+  CHECK(std::count(calls.begin(), calls.end(), "status") <= 3);
+}
