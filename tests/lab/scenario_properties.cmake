@@ -7,6 +7,10 @@ set_tests_properties(
   "lab:a verify runs, and packets are lost - a guest starts, migrates and ends"
   "lab:a link works in one direction only - no other node gets the guest"
   "lab:a fence handler fails, hangs, or fences - the guest starts only then"
+  "lab:a disk fails, the link flaps, a resync runs - the guest loses nothing, and migrates if it may"
+  "lab:block-drbd test tells why two nodes parted - what it prints joins them"
+  "lab:four hundred resources are configured - a guest starts and stops all the same"
+  "lab:ten guests are started and ended at once - each has its resource"
   "lab:scripts of events: DRBD alone"
   "lab:scripts of events: guests"
   "lab:an HVM guest boots from an IDE disk, which takes minutes here"
@@ -26,10 +30,8 @@ set_tests_properties(
 
 # The longest begin first, so that at the end no lab waits for the other one's.
 set_tests_properties(
-  "lab:a disk fails, the link flaps, a resync runs - the guest loses nothing, and migrates if it may"
   "lab:the link is cut under a guest - a start on the other side does no harm"
   "lab:a node loses power - starts ask for a decision, a running guest may reboot"
-  "lab:block-drbd test tells why two nodes parted - what it prints joins them"
   "lab:a migration breaks off after the target's add - the guest goes on"
   "lab:the target, or the source, loses power in the hand-over - the nodes find together again"
   PROPERTIES COST 100)

@@ -2,7 +2,6 @@
 #include "process/processes.h"
 
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -313,29 +312,6 @@ TEST_CASE("no descriptor is left in us", "[process]") {
   CHECK_FALSE(tools.run({"broken"}, plenty, interruption.get()));
   CHECK(open() == before);
   CHECK(all_reaped());
-}
-
-TEST_CASE("too few descriptors are an error, and leave no process", "[process]") {
-  const Tools tools;
-  rlimit before{};
-  REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
-  const auto lowest = static_cast<rlim_t>(Fd(::dup(STDIN_FILENO)).get());
-  int refused = 0;
-  for (rlim_t left = 0; left < 30; ++left) {
-    const rlimit few{.rlim_cur = lowest + left, .rlim_max = before.rlim_max};
-    REQUIRE(::setrlimit(RLIMIT_NOFILE, &few) == 0);
-    const auto output = tools.run({"sleep", "1000"}, 10ms);
-    REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
-    INFO(left << " descriptors");
-    REQUIRE_FALSE(output);
-    CHECK(all_reaped());
-    if (output.error().code == ETIMEDOUT)
-      break;
-    CHECK(output.error().code == EAGAIN);
-    ++refused;
-  }
-  CHECK(refused >= 8);
-  CHECK(refused < 30);
 }
 
 TEST_CASE("SIGPIPE ends a tool, though we ignore it", "[process]") {
