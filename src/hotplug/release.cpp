@@ -253,7 +253,8 @@ class Release {
       if (!written) {
         trouble_.push_back("that this use has ended cannot be noted: " + written.error().message);
         complain_once(failure("DRBD resource " + resource_ + ": " + trouble_.back() +
-                              ". Its role is given back all the same, unless others use it"));
+                              ". Make room in /run, and look at `drbdadm status " + resource_ +
+                              "` whether its role was given back"));
       }
     } else {
       released_ = true;
