@@ -140,17 +140,23 @@ class Release {
     return host_.records.remove(mine).map([] { return Turn::Done; });
   }
 
-  /// One that was ended, but whose promotion may still take effect, is somebody else's to look
-  /// after.
-  Result<Turn> drop_ended() {
+  template <typename Which>
+  Result<Turn> drop_claims(Which which) {
     const auto claims = host_.records.claims_on(resource_);
     if (!claims)
       return failure(claims.error());
     for (const Claim& claim : *claims)
-      if ((claim.phase == Phase::Released || claim.backend == own_) && !claim.unanswered)
+      if (which(claim))
         if (auto removed = host_.records.remove(claim); !removed)
           return failure(removed.error());
     return Turn::Done;
+  }
+
+  /// Takes away the claims of ended uses, but those whose promotion may still take effect.
+  Result<Turn> drop_ended() {
+    return drop_claims([&](const Claim& claim) {
+      return (claim.phase == Phase::Released || claim.backend == own_) && !claim.unanswered;
+    });
   }
 
   /// There is nothing to give back then, whoever else uses the resource.
@@ -233,8 +239,8 @@ class Release {
 
   /// Marks our claim released: from here on nobody counts us as a user. Nothing when another run
   /// has ended the use, or the claim is that of a disk which was attached under our name since.
-  /// What the shell script attached gets one. It is released also where that cannot be written: the
-  /// caller has the resource's lock, and will take the claim away, for which a full disk has room.
+  /// What the shell script attached gets one. It is released also where that cannot be written:
+  /// whoever has the resource's lock will take the claim away, for which a full disk has room.
   Result<std::optional<Claim>> release_claim() {
     const auto claims = host_.records.claims_on(resource_);
     if (!claims)
@@ -252,9 +258,10 @@ class Release {
       released_ = written.has_value();
       if (!written) {
         trouble_.push_back("that this use has ended cannot be noted: " + written.error().message);
-        complain_once(failure("DRBD resource " + resource_ + ": " + trouble_.back() +
-                              ". Make room in /run, and look at `drbdadm status " + resource_ +
-                              "` whether its role was given back"));
+        complain_once(
+            failure("DRBD resource " + resource_ + ": " + trouble_.back() +
+                    ". See that /run is writable and has room, and look at `drbdadm status " +
+                    resource_ + "` whether its role was given back"));
       }
     } else {
       released_ = true;
@@ -347,14 +354,9 @@ class Release {
   /// Takes the claims of ended uses away: nobody uses the resource here. One that is just being
   /// promoted for is written anew by its `add` at each turn.
   Result<Turn> forget() {
-    const auto claims = host_.records.claims_on(resource_);
-    if (!claims)
-      return failure(claims.error());
-    for (const Claim& claim : *claims)
-      if ((claim.phase != Phase::Promoting || claim.backend == own_) && !may_be_answered(claim))
-        if (auto removed = host_.records.remove(claim); !removed)
-          return failure(removed.error());
-    return Turn::Done;
+    return drop_claims([&](const Claim& claim) {
+      return (claim.phase != Phase::Promoting || claim.backend == own_) && !may_be_answered(claim);
+    });
   }
 
   /// Another disk's promotion may still take effect: its own release looks after that.
@@ -389,9 +391,13 @@ class Release {
                       "fin-wait-1 state closing state last-ack` here: else Linux may keep for ever "
                       "what was on its way to it"
                 : joined(holders)) +
-           ". No other node can start the guest until the device is closed. A process stays behind "
-           "and makes the resource Secondary then; `drbdadm secondary " +
-           resource_ + "` here does the same";
+           ". No other node can start the guest until the device is closed. " +
+           (released_ ? "A process stays behind and makes the resource Secondary then; `drbdadm "
+                        "secondary " +
+                            resource_ + "` here does the same"
+                      : "No process stays behind for that, since it cannot be noted that this use "
+                        "has ended: then run `drbdadm secondary " +
+                            resource_ + "` here");
   }
 
   Host& host_;

@@ -961,6 +961,20 @@ TEST_CASE("what cannot be written down keeps no role: it is given back at once, 
   CHECK(node.records.all.empty());
 }
 
+TEST_CASE("no process is promised where none can be left behind") {
+  FakeNode node(GENERATE(8, 9));
+  REQUIRE(add(node, 5));
+  node.drbd.open.insert(1);
+  node.closing(5);
+  const bool full = GENERATE(false, true);
+  node.records.full = full;
+  node.keepers.clear();
+  const auto refused = remove(node, 5);
+  CHECK(says(refused, "drbdadm secondary Wheezy"));
+  CHECK(says(refused, full ? "No process stays behind" : "A process stays behind"));
+  CHECK(node.keepers.empty() == full);
+}
+
 TEST_CASE("the role is not touched when nothing can be remembered") {
   FakeNode node(GENERATE(8, 9));
   node.records.full = true;
