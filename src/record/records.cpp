@@ -203,6 +203,13 @@ class RunDirectory final : public Records {
 
   /// The whole text or, when it fails, what was there before.
   Result<void> put(const std::string& name, const std::string& text) {
+    auto replaced = replace(name, text);
+    if (!replaced && replaced.error().code == ENOSPC && overwrite(name, text))
+      return {};
+    return replaced;
+  }
+
+  Result<void> replace(const std::string& name, const std::string& text) {
     const std::string draft = name + ".new." + std::to_string(::getpid());
     ::unlinkat(directory_.get(), draft.c_str(), 0);
     const Fd file(::openat(directory_.get(), draft.c_str(),
@@ -219,6 +226,22 @@ class RunDirectory final : public Records {
       return error;
     }
     return {};
+  }
+
+  /// What is no longer than what it takes the place of needs no room: that a use has ended can be
+  /// noted on a full disk, too. Somebody who reads without the resource's lock just then may see
+  /// half of each.
+  bool overwrite(const std::string& name, const std::string& text) {
+    const Fd file(::openat(directory_.get(), name.c_str(), O_WRONLY | O_NOFOLLOW | O_CLOEXEC));
+    struct stat status {};
+    if (!file || ::fstat(file.get(), &status) != 0)
+      return false;
+    const auto room = static_cast<std::size_t>(status.st_size);
+    if (text.size() > room)
+      return false;
+    std::string padded = text;
+    padded.resize(room, ' ');
+    return ::pwrite(file.get(), padded.data(), room, 0) == status.st_size;
   }
 
   Result<void> drop(const std::string& name) {
