@@ -34,12 +34,16 @@ Result<std::vector<Claim>> uses_of(const xenstore::BackendPath& path,
   return claims;
 }
 
-Result<void> release_all(Host& host, const Result<std::vector<Claim>>& uses, const Budget& budget) {
-  if (!uses)
-    return failure(uses.error());
+Result<void> release_all(Host& host, const std::vector<Claim>& uses, Budget budget) {
   std::string messages;
-  for (const Claim& use : *uses) {
-    const auto released = release(host, use, budget);
+  for (const Claim& use : uses) {
+    auto released = release(host, use, budget);
+    // ^C at `xl destroy` reaches us, too: the waiting ends, but the role is not left behind
+    // untried.
+    if (!released && host.clock.acknowledge()) {
+      budget = Budget(host.clock, last_attempt);
+      released = release(host, use, budget);
+    }
     if (!released)
       messages += (messages.empty() ? "" : ". ") + released.error().message;
     call_keeper(host, use.resource, released ? std::optional(use) : std::nullopt);
@@ -54,19 +58,9 @@ Result<void> release_all(Host& host, const Result<std::vector<Claim>>& uses, con
 Result<void> remove(Host& host, const xenstore::BackendPath& path,
                     const Result<std::vector<Claim>>& claims, Duration limit) {
   const Budget budget(host.clock, limit);
-  Result<std::optional<xenstore::Backend>> disk;
-  const auto look = [&] {
-    disk = xenstore::read_backend(host.store, path);
-    return uses_of(path, claims, disk);
-  };
-  auto uses = look();
-  auto done = release_all(host, uses, budget);
-  // ^C at `xl destroy` reaches us, too: the waiting ends, but the role is not left behind untried.
-  if (!done && host.clock.acknowledge()) {
-    if (!uses)
-      uses = look();
-    done = release_all(host, uses, Budget(host.clock, last_attempt));
-  }
+  const auto disk = xenstore::read_backend(host.store, path);
+  const auto uses = uses_of(path, claims, disk);
+  auto done = uses ? release_all(host, *uses, budget) : Result<void>(failure(uses.error()));
   if (!done && done.error().message.find("Primary") == std::string::npos)
     done = failure(done.error().message +
                    ". A resource of this guest may still be Primary on this node: look at `drbdadm "

@@ -1004,8 +1004,11 @@ TEST_CASE("asked to end during remove: tries once more, then ends") {
   }
   SECTION("it is not") {
     node.clock.at(1s, [&] { node.clock.asked_to_end = true; });
+    node.keepers.clear();
     CHECK(says(remove(node, 5), "still Primary"));
     CHECK(node.clock.elapsed() < 6s);
+    // It would have the lock just when the last attempt wants it.
+    CHECK(node.keepers.size() == 1);
   }
 }
 
