@@ -20,6 +20,7 @@ std::unique_ptr<Clock> steady_clock(int interruption);
 
 /// The last resort: after `limit` the process says `message` on stderr and exits with 1, whatever
 /// it is doing then (a xenstored that does not answer, a log that blocks). Its tools die with it.
+/// Only while a tool is being started (process/start.h) it is held off, until that is done.
 void end_after(Duration limit, const std::string& message);
 
 }  // namespace block_drbd::process

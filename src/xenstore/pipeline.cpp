@@ -62,14 +62,20 @@ std::optional<Pipeline> Pipeline::connect() {
 std::vector<Pipeline::Answer> Pipeline::ask(xsd_sockmsg_type type, std::uint32_t transaction,
                                             const std::vector<std::string>& payloads) {
   std::vector<Answer> answers(payloads.size(), Answer{.error = EIO, .payload = {}});
+  // xenstored hangs up on whoever sends more.
+  const auto fits = [&](std::size_t i) { return payloads[i].size() <= XENSTORE_PAYLOAD_MAX; };
   for (std::size_t first = 0; first < payloads.size(); first += most_under_way) {
     const std::size_t end = std::min(first + most_under_way, payloads.size());
     std::string requests;
     for (std::size_t i = first; i < end; ++i)
-      requests += request(type, static_cast<std::uint32_t>(i), transaction, payloads[i]);
+      if (fits(i))
+        requests += request(type, static_cast<std::uint32_t>(i), transaction, payloads[i]);
     bool whole = send(requests);
     for (std::size_t i = first; whole && i < end; ++i)
-      whole = receive(type, static_cast<std::uint32_t>(i), answers[i]);
+      if (fits(i))
+        whole = receive(type, static_cast<std::uint32_t>(i), answers[i]);
+      else
+        answers[i].error = E2BIG;
     if (!whole) {
       socket_ = Fd();
       break;

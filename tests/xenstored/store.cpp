@@ -100,6 +100,19 @@ TEST_CASE("a path that xenstored does not take is an error", "[xenstored]") {
   CHECK(value.error().message.find("/with blank") != std::string::npos);
 }
 
+TEST_CASE("a question longer than a message is an error, and the next one is answered",
+          "[xenstored]") {
+  const auto way = GENERATE(Way::Pipelined, Way::OneByOne);
+  RealXenstored xenstored;
+  const auto store = xenstored.connect(way);
+  xenstored.write("/test/value", "1");
+  const auto values = store->read_each({"/" + std::string(5000, 'x'), "/test/value"});
+  REQUIRE_FALSE(values.front());
+  CHECK(values.front().error().code == E2BIG);
+  CHECK(*values.back() == "1");
+  CHECK(*store->read("/test/value") == "1");
+}
+
 TEST_CASE("a relative path is below the own domain", "[xenstored]") {
   const auto way = GENERATE(Way::Pipelined, Way::OneByOne);
   RealXenstored xenstored;
