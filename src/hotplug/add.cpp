@@ -307,24 +307,24 @@ class Attaching {
     bool is_primary = volume.role.value_or(seen.resource.role) == Role::Primary;
     if (!claim_)
       for (const drbd::Volume& left : left_under_our_name(seen, volume)) {
-        const auto closed = is_closed(seen.resource, left);
-        if (!closed)
-          return failure(closed.error());
-        if (!*closed)
-          return wait_for_close(left,
+        const auto answer = host_.drbd.demote(seen.resource, left, budget_.left());
+        if (!answer)
+          return failure(answer.error());
+        if (!answer->ok())
+          return wait_for_close(left, *answer,
                                 "it was attached under the name of this disk before, and is "
                                 "to be made Secondary first");
       }
     if (auto claimed = claim(seen, volume, is_primary); !claimed)
       return failure(claimed.error());
     // A role that no guest here has is left over from an earlier one, or a person gave it, or on
-    // DRBD 9 whoever has opened the device.
+    // DRBD 9 whoever has opened the device. DRBD gives it back only when all is closed.
     if (is_primary && !promoted_ && nobody_has(seen, volume)) {
-      const auto closed = is_closed(seen.resource, volume);
-      if (!closed)
-        return failure(closed.error());
-      if (!*closed)
-        return wait_for_close(volume,
+      const auto answer = host_.drbd.demote(seen.resource, volume, budget_.left());
+      if (!answer)
+        return failure(answer.error());
+      if (!answer->ok())
+        return wait_for_close(volume, *answer,
                               "what comes from there, be it the last writes of an earlier guest, "
                               "would land over those of this one");
       claim_->leave_role = false;  // it was given back just now, and is ours from here on
@@ -386,23 +386,16 @@ class Attaching {
     });
   }
 
-  /// Last writes of a guest that has ended may still be on their way, and would land over those of
-  /// the next one; or somebody writes by hand. DRBD gives the role back only when all is closed.
-  Result<bool> is_closed(const drbd::Resource& resource, const drbd::Volume& volume) {
-    const auto answer = host_.drbd.demote(resource, volume, budget_.left());
-    if (!answer)
-      return failure(answer.error());
-    return answer->ok();
-  }
-
-  Result<Turn> wait_for_close(const drbd::Volume& volume, const std::string& why) {
-    if (waited(Awaited::Close) < patience_for_close)
-      return wait_for(Awaited::Close, "the device is held open, and not by a guest that runs here");
+  Result<Turn> wait_for_close(const drbd::Volume& volume, const drbd::Answer& answer,
+                              const std::string& why) {
     const std::string node = "/dev/drbd" + std::to_string(volume.minor);
-    return failure("DRBD resource " + request_.resource + ": " + node +
-                   " is held open on this node, and not by a guest that runs here: " + why +
+    const std::string what = node + " is held open on this node, and not by a guest that runs here";
+    const std::string says = "DRBD says " + drbd::quoted(answer);
+    if (waited(Awaited::Close) < patience_for_close)
+      return wait_for(Awaited::Close, what + ": " + says);
+    return failure("DRBD resource " + request_.resource + ": " + what + ": " + why +
                    ". Look who has it with `fuser -v " + node + "`, and at `drbdadm status " +
-                   request_.resource + "` for suspended I/O");
+                   request_.resource + "` for suspended I/O. " + says);
   }
 
   Result<Turn> wait_for_window(const std::string& because) {

@@ -120,8 +120,11 @@ class Release {
     // A backend may stay in xenstore a moment longer than its use lasts.
     if (seen->resource.role != Role::Primary && !seen->in_use.empty() && !(*mine)->unanswered)
       return drop(**mine);
-    if (!seen->in_use.empty() && !released_)
-      return Turn::Again;  // the others would take this use for one that goes on, and each stay
+    if (!seen->in_use.empty() && !released_) {
+      // The others would take this use for one that goes on, and each stay.
+      trouble_.push_back(policy::describe(seen->in_use.front()) + " still uses it");
+      return Turn::Again;
+    }
     if (!seen->in_use.empty()) {
       host_.report.tell(Severity::Info, "DRBD resource " + resource_ + " stays Primary: " +
                                             policy::describe(seen->in_use.front()) +
@@ -239,8 +242,8 @@ class Release {
 
   /// Marks our claim released: from here on nobody counts us as a user. Nothing when another run
   /// has ended the use, or the claim is that of a disk which was attached under our name since.
-  /// What the shell script attached gets one. It is released also where that cannot be written:
-  /// whoever has the resource's lock will take the claim away, for which a full disk has room.
+  /// What the shell script attached gets one. It is released also where that cannot be written, as
+  /// a claim that there was none of before on a full disk.
   Result<std::optional<Claim>> release_claim() {
     const auto claims = host_.records.claims_on(resource_);
     if (!claims)
