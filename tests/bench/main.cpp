@@ -129,10 +129,14 @@ Json growth(Node& node, const std::string& original, const Extent& extent,
     Contender other{.name = "original", .program = original};
     double by_xenstored = 0;
     for (int run = 0; run < extent.grown_runs; ++run) {
+      const bool both = run == 0 || size <= extent.most_for_original;
+      const bool other_first = run % 2 == 1;
+      if (both && other_first)
+        come_and_go(node, other);
       const double before = node.used_by_xenstored();
       come_and_go(node, own);
       by_xenstored += node.used_by_xenstored() - before;
-      if (run == 0 || size <= extent.most_for_original)
+      if (both && !other_first)
         come_and_go(node, other);
     }
     figures.push_back({{"size", size},
