@@ -1,6 +1,7 @@
 // The store, against a real xenstored.
 #include "xenstore/store.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 
@@ -8,6 +9,7 @@
 #include "hotplug/publish.h"
 #include "real_xenstored.h"
 #include "xenstore/backend.h"
+#include "xenstore/pipelined.h"
 
 using namespace block_drbd;
 using namespace block_drbd::xenstore;
@@ -52,16 +54,20 @@ class ChangedMeanwhile : public Store {
       : store_(store), path_(std::move(path)), change_(std::move(change)) {}
 
   Result<std::optional<std::string>> read(const std::string& path) override {
-    auto value = store_.read(path);
-    if (path == path_)
+    return read_each({path}).front();
+  }
+  std::vector<Result<std::optional<std::string>>> read_each(const Names& paths) override {
+    auto values = store_.read_each(paths);
+    if (std::ranges::count(paths, path_) > 0)
       if (const auto change = std::exchange(change_, nullptr))
         change();
-    return value;
+    return values;
   }
   Result<Names> list(const std::string& path) override { return store_.list(path); }
   Result<void> write(const std::string& path, const std::string& value) override {
     return store_.write(path, value);
   }
+  Result<void> write_each(const Values& values) override { return store_.write_each(values); }
   bool domain_exists(DomId domain) override { return store_.domain_exists(domain); }
   Result<void> transaction(const std::function<Result<void>()>& body) override {
     return store_.transaction(body);
@@ -98,6 +104,23 @@ TEST_CASE("a path that xenstored does not take is an error", "[xenstored]") {
   REQUIRE_FALSE(value);
   CHECK(value.error().code == EINVAL);
   CHECK(value.error().message.find("/with blank") != std::string::npos);
+}
+
+TEST_CASE("without a socket for us the kernel's way is tried, and what is not there is said",
+          "[xenstored]") {
+  RealXenstored xenstored;
+  xenstored.write("/test/value", "1");
+  {
+    const XenstoredPath path(xenstored.socket());
+    const auto store = connect();
+    REQUIRE(store);
+    CHECK(*(*store)->read("/test/value") == "1");
+  }
+  const XenstoredPath nowhere("/nowhere/socket");
+  CHECK(connect_pipelined() == nullptr);
+  const auto store = connect();
+  REQUIRE_FALSE(store);
+  CHECK(store.error().message.find("cannot reach xenstored") != std::string::npos);
 }
 
 TEST_CASE("a question longer than a message is an error, and the next one is answered",
