@@ -59,9 +59,11 @@ class Release {
           !host_.clock.wait(budget_.left(pause)))
         return failure(not_released(), ETIMEDOUT);
       if (!said && host_.clock.now() - begin >= quiet_for) {
-        host_.report.tell(Severity::Notice, "DRBD resource " + resource_ +
-                                                ": trying to make it Secondary again, because " +
-                                                joined(trouble_));
+        host_.report.tell(Severity::Notice,
+                          "DRBD resource " + resource_ + ": trying " +
+                              (stays_ ? "to note again that this use of it has ended"
+                                      : "to make it Secondary again") +
+                              ", because " + joined(trouble_));
         said = true;
       }
       pause = std::min(pause * 2, longest_pause);
@@ -88,6 +90,7 @@ class Release {
       return failure(lock.error());
     }
     trouble_.clear();
+    stays_ = false;
     auto turn = take_turn();
     if (!turn) {
       trouble_.push_back(turn.error().message);
@@ -122,6 +125,7 @@ class Release {
       return drop(**mine);
     if (!seen->in_use.empty() && !released_) {
       // The others would take this use for one that goes on, and each stay.
+      stays_ = true;
       trouble_.push_back(policy::describe(seen->in_use.front()) + " still uses it");
       return Turn::Again;
     }
@@ -242,8 +246,8 @@ class Release {
 
   /// Marks our claim released: from here on nobody counts us as a user. Nothing when another run
   /// has ended the use, or the claim is that of a disk which was attached under our name since.
-  /// What the shell script attached gets one. It is released also where that cannot be written, as
-  /// a claim that there was none of before on a full disk.
+  /// What the shell script attached gets one. It is released also where that cannot be written: on
+  /// a read-only disk, or a full one where there was no claim to write over.
   Result<std::optional<Claim>> release_claim() {
     const auto claims = host_.records.claims_on(resource_);
     if (!claims)
@@ -260,7 +264,8 @@ class Release {
       const auto written = host_.records.write(mine);
       released_ = written.has_value();
       if (!written) {
-        trouble_.push_back("that this use has ended cannot be noted: " + written.error().message);
+        trouble_.push_back("it cannot be noted that this use has ended: " +
+                           written.error().message);
         complain_once(
             failure("DRBD resource " + resource_ + ": " + trouble_.back() +
                     ". See that /run is writable and has room, and look at `drbdadm status " +
@@ -411,6 +416,7 @@ class Release {
   bool was_attached_ = false;         ///< until this run
   bool released_ = false;             ///< the claim says so
   bool complained_ = false;           ///< of what could not be remembered
+  bool stays_ = false;                ///< Primary, since others use it
   bool late_ = true;                  ///< what DRBD has not answered may still take effect
   std::vector<std::string> trouble_;  ///< what went wrong in the last attempt
   std::vector<drbd::Volume> held_;    ///< still Primary after it

@@ -203,41 +203,43 @@ class RunDirectory final : public Records {
 
   /// The whole text or, when it fails, what was there before.
   Result<void> put(const std::string& name, const std::string& text) {
-    auto replaced = replace(name, text);
-    if (!replaced && replaced.error().code == ENOSPC && overwrite(name, text))
-      return {};
-    return replaced;
-  }
-
-  Result<void> replace(const std::string& name, const std::string& text) {
     const std::string draft = name + ".new." + std::to_string(::getpid());
     ::unlinkat(directory_.get(), draft.c_str(), 0);
     const Fd file(::openat(directory_.get(), draft.c_str(),
                            O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (!file)
       return cannot("write", path_ + '/' + draft);
-    const ssize_t written = ::write(file.get(), text.data(), text.size());
-    if (written != static_cast<ssize_t>(text.size()) ||
-        ::renameat(directory_.get(), draft.c_str(), directory_.get(), name.c_str()) != 0) {
-      if (written >= 0 && written < static_cast<ssize_t>(text.size()))
-        errno = ENOSPC;
-      const auto error = cannot("write", path_ + '/' + name);
-      ::unlinkat(directory_.get(), draft.c_str(), 0);
-      return error;
+    if (write_all(file, text) &&
+        ::renameat(directory_.get(), draft.c_str(), directory_.get(), name.c_str()) == 0)
+      return {};
+    const auto error = cannot("write", path_ + '/' + name);
+    ::unlinkat(directory_.get(), draft.c_str(), 0);
+    if (error.value().code == ENOSPC && overwrite(name, text))
+      return {};
+    return error;
+  }
+
+  static bool write_all(const Fd& file, std::string_view text) {
+    while (!text.empty()) {
+      const ssize_t size = ::write(file.get(), text.data(), text.size());
+      if (size < 0)
+        return false;
+      text.remove_prefix(static_cast<std::size_t>(size));
     }
-    return {};
+    return true;
   }
 
   /// What is no longer than what it takes the place of needs no room: that a use has ended can be
-  /// noted on a full disk, too. Somebody who reads without the resource's lock just then may see
-  /// half of each.
+  /// noted on a full disk, too. Less than a page is written whole or not at all. Only somebody who
+  /// reads without the resource's lock just then may see some of each.
   bool overwrite(const std::string& name, const std::string& text) {
     const Fd file(::openat(directory_.get(), name.c_str(), O_WRONLY | O_NOFOLLOW | O_CLOEXEC));
     struct stat status {};
     if (!file || ::fstat(file.get(), &status) != 0)
       return false;
     const auto room = static_cast<std::size_t>(status.st_size);
-    if (text.size() > room)
+    constexpr std::size_t page = 4096;
+    if (text.size() > room || room > page)
       return false;
     std::string padded = text;
     padded.resize(room, ' ');

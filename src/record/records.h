@@ -25,7 +25,8 @@ class Records {
   virtual ~Records() = default;
 
   /// Writes the claim, in place of one of the same backend and resource. Atomic: a reader sees the
-  /// old one or the new one, but for a full disk, where one that is no longer is written over it.
+  /// old one or the new one. On a full disk a text of no greater length is written over the old
+  /// one: then so does whoever has the resource's lock.
   virtual Result<void> write(const Claim& claim) = 0;
   virtual Result<void> remove(const Claim& claim) = 0;
   /// The claims on one resource, and those that one backend has. One that cannot be read is an

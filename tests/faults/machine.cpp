@@ -43,16 +43,6 @@ Ended remove_prepared(Node& node, std::function<void()> prepare) {
                    .output = {}});
 }
 
-/// As by ^C at `xl destroy`: it does not wait for as long as it may.
-void is_asked_to_end_soon() {
-  const pid_t program = ::getpid();
-  if (::fork() != 0)
-    return;
-  ::sleep(1);
-  ::kill(program, SIGTERM);
-  ::_exit(0);
-}
-
 void limit(int resource, rlim_t most) {
   const rlimit limits{.rlim_cur = most, .rlim_max = most};
   ::setrlimit(static_cast<__rlimit_resource_t>(resource), &limits);
@@ -222,7 +212,16 @@ std::vector<Case> of_run() {
          attached_with_full_run(node, complaints);
          node.change_drbd([](DrbdState& state) { state.is_open = true; });
          node.close(web);
-         const Ended removed = remove_prepared(node, is_asked_to_end_soon);
+         // As by ^C at `xl destroy`: it does not wait for as long as it may.
+         std::thread impatient([&] {
+           block_drbd::test::eventually(
+               [&] { return node.calls().find("secondary") != std::string::npos; });
+           for (const Node::Process& process : node.processes())
+             if (process.line.find(" remove") != std::string::npos)
+               ::kill(process.pid, SIGTERM);
+         });
+         const Ended removed = node.remove(web);
+         impatient.join();
          expect_words(removed.said, {"still Primary", "A process stays behind"}, complaints);
          node.change_drbd([](DrbdState& state) { state.is_open = false; });
          node.destroy(web);

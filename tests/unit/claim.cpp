@@ -127,6 +127,12 @@ TEST_CASE("a claim of which a part is missing or of another kind is none", "[rec
   CHECK_FALSE(with("phase", ""));
 }
 
+TEST_CASE("a claim that was written over a longer one is followed by blanks", "[record]") {
+  const auto read = claim_from_json(to_json(some_claim()) + "  ");
+  REQUIRE(read);
+  CHECK(*read == some_claim());
+}
+
 TEST_CASE("what is no JSON is no claim", "[record]") {
   const std::string whole = to_json(some_claim());
   REQUIRE(claim_from_json(whole));

@@ -305,13 +305,17 @@ class FakeRecords : public record::Records {
   };
 
   Result<void> write(const record::Claim& claim) override {
-    if (full)
-      return failure("cannot write /run/block-drbd: No space left on device", ENOSPC);
+    const bool is_new =
+        std::ranges::none_of(all, [&](const record::Claim& each) { return same(each, claim); });
+    if (auto refused = refusal(is_new); !refused)
+      return refused;
     std::erase_if(all, [&](const record::Claim& each) { return same(each, claim); });
     all.push_back(claim);
     return {};
   }
   Result<void> remove(const record::Claim& claim) override {
+    if (read_only)
+      return failure("cannot remove /run/block-drbd: Read-only file system", EROFS);
     std::erase_if(all, [&](const record::Claim& each) { return same(each, claim); });
     return {};
   }
@@ -330,8 +334,8 @@ class FakeRecords : public record::Records {
     return found;
   }
   Result<void> write(const record::Window& window) override {
-    if (full)
-      return failure("cannot write /run/block-drbd: No space left on device", ENOSPC);
+    if (auto refused = refusal(!windows.contains(window.resource)); !refused)
+      return refused;
     windows.insert_or_assign(window.resource, window);
     return {};
   }
@@ -398,9 +402,17 @@ class FakeRecords : public record::Records {
   std::map<unsigned, bool> places_taken;
   bool resource_locked = false;
   bool xen_locked = false;
-  bool full = false;
+  bool full = false;  ///< what there is can be written over
+  bool read_only = false;
 
  private:
+  Result<void> refusal(bool is_new) const {
+    if (read_only)
+      return failure("cannot write /run/block-drbd: Read-only file system", EROFS);
+    if (full && is_new)
+      return failure("cannot write /run/block-drbd: No space left on device", ENOSPC);
+    return {};
+  }
   static bool same(const record::Claim& one, const record::Claim& other) {
     return one.backend == other.backend && one.resource == other.resource;
   }
