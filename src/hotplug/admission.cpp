@@ -1,6 +1,8 @@
 #include "hotplug/admission.h"
 
 #include <algorithm>
+#include <array>
+#include <cstdint>
 #include <utility>
 
 namespace block_drbd::hotplug {
@@ -8,17 +10,29 @@ namespace block_drbd::hotplug {
 namespace {
 
 constexpr unsigned places = 4;
-constexpr Duration longest_pause{20};
-/// Those who have the places may be stuck in DRBD. What is left of the toolstack's time must do for
-/// the patience with a Primary peer (policy/decide.h), and for the rollback.
+/// Each try costs all of us a little, and hundreds may be waiting.
+constexpr Duration longest_pause{100};
+/// Those who have the places may be stuck in DRBD: none has come free for so long then.
 constexpr Duration patience = std::chrono::seconds(5);
+/// What is left of the toolstack's time must do for the work itself, and for the rollback.
+constexpr Duration longest_wait = std::chrono::seconds(25);
 constexpr Duration quiet_for = std::chrono::seconds(1);
+
+/// Changes whenever one of us gets a place.
+std::array<std::int64_t, places> turns(record::Records& records) {
+  std::array<std::int64_t, places> taken_at{};
+  for (unsigned number = 0; number < places; ++number)
+    taken_at[number] = records.place_taken_at(number);
+  return taken_at;
+}
 
 }  // namespace
 
 std::unique_ptr<record::Lock> take_place(record::Records& records, Clock& clock, Report& report,
                                          const std::function<bool()>& in_haste) {
   const TimePoint begin = clock.now();
+  TimePoint looked = begin;
+  auto seen = turns(records);
   bool is_first = true;
   bool said = false;
   for (Duration pause{1};; pause = std::min(pause * 2, longest_pause)) {
@@ -29,8 +43,16 @@ std::unique_ptr<record::Lock> take_place(record::Records& records, Clock& clock,
       if (*place)
         return std::move(*place);
     }
-    if ((std::exchange(is_first, false) && in_haste()) || clock.now() - begin >= patience ||
-        !clock.wait(pause))
+    if (std::exchange(is_first, false) && in_haste())
+      return nullptr;
+    if (clock.now() - looked >= patience) {
+      const auto now = turns(records);
+      if (now == seen || clock.now() - begin >= longest_wait)
+        return nullptr;
+      seen = now;
+      looked = clock.now();
+    }
+    if (!clock.wait(pause))
       return nullptr;
     if (!said && clock.now() - begin >= quiet_for) {
       report.tell(Severity::Notice,

@@ -10,9 +10,9 @@
 
 namespace block_drbd::hotplug {
 
-/// A place among those that work at the same time; nothing when none came free in time, when we
-/// were asked to end, or when all are taken and somebody is `in_haste`: one goes on without it
-/// then.
+/// A place among those that work at the same time; nothing when those who have them are stuck, when
+/// the time that is left is for the work itself, when we were asked to end, or when all are taken
+/// and somebody is `in_haste`: one goes on without it then.
 ///
 /// Hundreds of disks may be attached or detached at once: by libvirt, in a driver domain, at the
 /// end of a host. Each looks at all the others, and xenstored gets slower for all with every

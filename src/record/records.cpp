@@ -167,7 +167,19 @@ class RunDirectory final : public Records {
   }
 
   Result<std::unique_ptr<Lock>> try_lock_place(unsigned number) override {
-    return try_lock_file(named(std::to_string(number), place_suffix));
+    const std::string name = place(number);
+    auto lock = try_lock_file(name);
+    if (lock && *lock)
+      ::utimensat(directory_.get(), name.c_str(), nullptr, AT_SYMLINK_NOFOLLOW);
+    return lock;
+  }
+
+  std::int64_t place_taken_at(unsigned number) override {
+    struct stat status {};
+    if (::fstatat(directory_.get(), place(number).c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0)
+      return 0;
+    constexpr std::int64_t nanoseconds = 1'000'000'000;
+    return status.st_mtim.tv_sec * nanoseconds + status.st_mtim.tv_nsec;
   }
 
   Result<std::unique_ptr<Lock>> try_lock(const std::string& resource) override {
@@ -200,6 +212,8 @@ class RunDirectory final : public Records {
   static std::string named(std::string name, std::string_view suffix) {
     return name.append(suffix);
   }
+
+  static std::string place(unsigned number) { return named(std::to_string(number), place_suffix); }
 
   /// The whole text or, when it fails, what was there before.
   Result<void> put(const std::string& name, const std::string& text) {

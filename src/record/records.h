@@ -2,6 +2,7 @@
 // roles, so a record cannot outlive what it speaks of.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -54,6 +55,8 @@ class Records {
 
   /// The lock of one of the node's places (hotplug/admission.h); nothing when it is taken.
   virtual Result<std::unique_ptr<Lock>> try_lock_place(unsigned number) = 0;
+  /// When it was last taken: to tell one time from another, and no more, since the clock may jump.
+  virtual std::int64_t place_taken_at(unsigned number) = 0;
 
   /// The lock of one resource on this node; nothing when another process has it. It ends with its
   /// holder, however that ends.

@@ -403,6 +403,7 @@ class ModelRecords : public record::Records {
   Result<std::unique_ptr<record::Lock>> try_lock_place(unsigned number) override {
     return take(std::to_string(number) + ".place");
   }
+  std::int64_t place_taken_at(unsigned /*number*/) override { return 0; }
   Result<std::unique_ptr<record::Lock>> try_lock(const std::string& resource) override {
     return take(resource + ".lock");
   }

@@ -380,8 +380,10 @@ class FakeRecords : public record::Records {
   Result<std::unique_ptr<record::Lock>> try_lock_place(unsigned number) override {
     if (places_taken[number])
       return nullptr;
+    ++turns[number];
     return std::make_unique<FakeLock>(places_taken[number]);
   }
+  std::int64_t place_taken_at(unsigned number) override { return turns[number]; }
   Result<std::unique_ptr<record::Lock>> try_lock(const std::string& /*resource*/) override {
     if (resource_locked)
       return nullptr;
@@ -400,6 +402,7 @@ class FakeRecords : public record::Records {
   bool keeper_locked = false;
   bool healer_locked = false;
   std::map<unsigned, bool> places_taken;
+  std::map<unsigned, std::int64_t> turns;  ///< how often each was taken
   bool resource_locked = false;
   bool xen_locked = false;
   bool full = false;  ///< what there is can be written over

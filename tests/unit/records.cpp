@@ -495,6 +495,24 @@ TEST_CASE("a resource has one keeper, whose lock is one of its own", "[record][l
   CHECK_FALSE(got(run.open()->try_lock("Wheezy")));
 }
 
+TEST_CASE("that a place is taken again can be told", "[record][lock]") {
+  const Run run;
+  const auto records = run.open();
+  const auto other = run.open();
+  CHECK(records->place_taken_at(0) == 0);
+  auto place = records->try_lock_place(0);
+  REQUIRE(got(place));
+  const auto first = other->place_taken_at(0);
+  CHECK(first != 0);
+  CHECK_FALSE(got(other->try_lock_place(0)));
+  CHECK(other->place_taken_at(0) == first);
+  place->reset();
+  // The clock of file systems has its ticks.
+  CHECK(eventually(
+      [&] { return got(other->try_lock_place(0)) && records->place_taken_at(0) != first; }));
+  CHECK(records->place_taken_at(1) == 0);
+}
+
 TEST_CASE("locks are nobody's claims", "[record][lock]") {
   const Run run;
   const auto records = run.open();
