@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <iterator>
 #include <map>
 #include <set>
 
@@ -49,7 +50,7 @@ bool is_success(int status) {
 void demand_success(bool success, const Command& command) {
   if (success)
     return;
-  std::cerr << std::ifstream(said).rdbuf();
+  std::cerr << what_was_said();
   give_up(command.argv.front() + " failed");
 }
 
@@ -103,6 +104,11 @@ Cost measure(const Command& command) {
   const Cost cost = measure_together({command}).front();
   demand_success(!cost.failed, command);
   return cost;
+}
+
+std::string what_was_said() {
+  std::ifstream text(said);
+  return {std::istreambuf_iterator<char>(text), {}};
 }
 
 Trace trace(const Command& command) {

@@ -30,6 +30,8 @@ Cost measure(const Command& command);
 /// All at once; the costs are in the order of the commands, and one that fails is only noted.
 std::vector<Cost> measure_together(const std::vector<Command>& commands);
 Trace trace(const Command& command);
+/// On stdout and stderr, by what was measured last.
+std::string what_was_said();
 
 double median(std::vector<double> values);
 

@@ -97,6 +97,8 @@ Node::Node(const std::string& drbd) {
     fs::remove(path);
     fs::create_symlink(drbd, path);
   }
+  // The original looks at whatever /proc/mounts names, also below the working directory.
+  fs::current_path("/var/log/xen");
   // Somebody takes what is logged.
   fs::remove("/dev/log");
   log_ = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
