@@ -161,24 +161,26 @@ Json storm(Node& node, const std::string& program, int guests) {
   const auto costs = measure_together(adds);
   const double wall =
       std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
-  double cpu = 0;
   const auto failed = std::ranges::count(costs, true, &Cost::failed);
   if (failed > 0 && program == ours)
     std::cerr << what_was_said();
+  double cpu = 0;
   for (int guest = 0; guest < guests; ++guest) {
     const Cost& cost = costs[static_cast<std::size_t>(guest)];
     cpu += cost.cpu;
     if (!cost.failed)
       node.demand_attached(guest);
     node.begin_end(guest);
-    measure(node.block_script(ours, "remove", guest));
-    node.demand_released(guest);
+    if (!cost.failed) {
+      measure(node.block_script(ours, "remove", guest));
+      node.demand_released(guest);
+    }
     node.forget(guest);
   }
   return {{"wall_ms", rounded(wall)},
           {"slowest_ms", rounded(std::ranges::max(costs, {}, &Cost::wall).wall)},
           {"cpu_ms", rounded(cpu)},
-          {"failed", failed}};
+          {"attached", guests - failed}};
 }
 
 Json whole_node_test(Node& node, const Extent& extent) {
@@ -287,17 +289,18 @@ void print_machine(const Json& machine) {
 
 void print_storm(const Json& figures) {
   std::printf("\n%-4d adds at once %7s %12s %12s %12s %8s\n", figures["guests"].get<int>(), "",
-              "all, ms", "slowest, ms", "cpu, ms", "failed");
+              "all, ms", "slowest, ms", "cpu, ms", "attached");
   for (const auto& [key, name] :
        {std::pair("ours", "block-drbd"), std::pair("original", "original")}) {
     const Json& storm = figures[key];
     std::printf("  %-22s %12.0f %12.0f %12.0f %8d\n", name, storm["wall_ms"].get<double>(),
                 storm["slowest_ms"].get<double>(), storm["cpu_ms"].get<double>(),
-                storm["failed"].get<int>());
+                storm["attached"].get<int>());
   }
-  std::printf(
-      "  %-22s %12.1f\n", "ratio",
-      figures["original"]["wall_ms"].get<double>() / figures["ours"]["wall_ms"].get<double>());
+  const auto attached_in_time = [&](const char* key) {
+    return figures[key]["attached"].get<double>() / figures[key]["wall_ms"].get<double>();
+  };
+  std::printf("  %-22s %12.1f\n", "ratio", attached_in_time("ours") / attached_in_time("original"));
 }
 
 void print_test(const Json& test) {
@@ -357,7 +360,7 @@ int main(int argc, char** argv) {
     if (!in_json)
       print_storm(both);
     storms.push_back(both);
-    all_attached = all_attached && both["ours"]["failed"] == 0;
+    all_attached = all_attached && both["ours"]["attached"] == guests;
   }
   figures["storms"] = storms;
   if (in_json)

@@ -8,13 +8,17 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <condition_variable>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <iterator>
 #include <map>
+#include <mutex>
 #include <set>
+#include <stop_token>
+#include <thread>
 
 #include "process/pointers.h"
 
@@ -35,10 +39,14 @@ pid_t start(const Command& command) {
   for (const int descriptor : {STDOUT_FILENO, STDERR_FILENO})
     ::posix_spawn_file_actions_addopen(&actions, descriptor, said, O_WRONLY | O_CREAT | O_APPEND,
                                        0600);
+  posix_spawnattr_t in_group_of_its_own;
+  ::posix_spawnattr_init(&in_group_of_its_own);
+  ::posix_spawnattr_setflags(&in_group_of_its_own, POSIX_SPAWN_SETPGROUP);
   pid_t process = -1;
-  if (::posix_spawn(&process, command.argv.front().c_str(), &actions, nullptr,
+  if (::posix_spawn(&process, command.argv.front().c_str(), &actions, &in_group_of_its_own,
                     pointers_to(command.argv).data(), pointers_to(command.environment).data()) != 0)
     give_up("cannot start " + command.argv.front());
+  ::posix_spawnattr_destroy(&in_group_of_its_own);
   ::posix_spawn_file_actions_destroy(&actions);
   return process;
 }
@@ -84,6 +92,18 @@ std::vector<Cost> measure_together(const std::vector<Command>& commands) {
     const auto begin = Clock::now();
     running[start(commands[each])] = {each, begin};
   }
+  std::vector<pid_t> groups;
+  for (const auto& [process, its] : running)
+    groups.push_back(process);
+  const std::jthread libxl([&groups](const std::stop_token& all_ended) {
+    std::mutex mutex;
+    std::unique_lock lock(mutex);
+    std::condition_variable_any().wait_for(lock, all_ended, patience_of_libxl,
+                                           [] { return false; });
+    if (!all_ended.stop_requested())
+      for (const pid_t group : groups)
+        ::kill(-group, SIGKILL);
+  });
   std::vector<Cost> costs(commands.size());
   while (!running.empty()) {
     int status = 0;
