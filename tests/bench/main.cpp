@@ -50,6 +50,9 @@ const Extent brief{.runs = 2,
                    .most_for_original = 20,
                    .tested = 20};
 
+/// It ends a block script that takes longer.
+constexpr std::chrono::seconds patience_of_libxl{40};
+
 double rounded(double value) {
   return std::round(value * 100) / 100;
 }
@@ -158,7 +161,7 @@ Json storm(Node& node, const std::string& program, int guests) {
     adds.push_back(node.block_script(program, "add", guest));
   }
   const auto begin = std::chrono::steady_clock::now();
-  const auto costs = measure_together(adds);
+  const auto costs = measure_together(adds, patience_of_libxl);
   const double wall =
       std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
   const auto failed = std::ranges::count(costs, true, &Cost::failed);

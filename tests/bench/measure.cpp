@@ -85,7 +85,8 @@ bool is_drbd(pid_t process) {
 
 }  // namespace
 
-std::vector<Cost> measure_together(const std::vector<Command>& commands) {
+std::vector<Cost> measure_together(const std::vector<Command>& commands,
+                                   std::chrono::seconds most) {
   std::filesystem::remove(said);
   std::map<pid_t, std::pair<std::size_t, Clock::time_point>> running;
   for (std::size_t each = 0; each < commands.size(); ++each) {
@@ -95,11 +96,10 @@ std::vector<Cost> measure_together(const std::vector<Command>& commands) {
   std::vector<pid_t> groups;
   for (const auto& [process, its] : running)
     groups.push_back(process);
-  const std::jthread libxl([&groups](const std::stop_token& all_ended) {
+  const std::jthread impatient([&](const std::stop_token& all_ended) {
     std::mutex mutex;
     std::unique_lock lock(mutex);
-    std::condition_variable_any().wait_for(lock, all_ended, patience_of_libxl,
-                                           [] { return false; });
+    std::condition_variable_any().wait_for(lock, all_ended, most, [] { return false; });
     if (!all_ended.stop_requested())
       for (const pid_t group : groups)
         ::kill(-group, SIGKILL);
@@ -121,7 +121,7 @@ std::vector<Cost> measure_together(const std::vector<Command>& commands) {
 }
 
 Cost measure(const Command& command) {
-  const Cost cost = measure_together({command}).front();
+  const Cost cost = measure_together({command}, std::chrono::hours(1)).front();
   demand_success(!cost.failed, command);
   return cost;
 }

@@ -27,12 +27,9 @@ struct Trace {
 
 /// Ends this program when the command fails, and shows what it said.
 Cost measure(const Command& command);
-/// libxl ends a block script that takes longer.
-inline constexpr std::chrono::seconds patience_of_libxl{40};
-
-/// All at once; the costs are in the order of the commands. One that fails, or that libxl would
-/// end, is only noted.
-std::vector<Cost> measure_together(const std::vector<Command>& commands);
+/// All at once; the costs are in the order of the commands. One that fails, or that takes longer
+/// than `most` and is ended, is only noted.
+std::vector<Cost> measure_together(const std::vector<Command>& commands, std::chrono::seconds most);
 Trace trace(const Command& command);
 /// On stdout and stderr, by what was measured last.
 std::string what_was_said();
