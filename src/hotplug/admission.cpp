@@ -5,6 +5,9 @@
 #include <cstdint>
 #include <utility>
 
+#include "hotplug/host.h"
+#include "policy/decide.h"
+
 namespace block_drbd::hotplug {
 
 namespace {
@@ -14,8 +17,11 @@ constexpr unsigned places = 4;
 constexpr Duration longest_pause{100};
 /// Those who have the places may be stuck in DRBD: none has come free for so long then.
 constexpr Duration patience = std::chrono::seconds(5);
-/// What is left of the toolstack's time must do for the work itself, and for the rollback.
-constexpr Duration longest_wait = std::chrono::seconds(25);
+/// What is left of the toolstack's time must do for the patience with a Primary peer
+/// (policy/decide.h), and for the rollback; and that peer may be waiting here to let go.
+constexpr Duration longest_wait = std::chrono::seconds(10);
+static_assert(time_limit - rollback_reserve - longest_wait >= policy::patience_for_peer &&
+              longest_wait < policy::patience_for_peer);
 constexpr Duration quiet_for = std::chrono::seconds(1);
 
 /// Changes whenever one of us gets a place.
@@ -43,11 +49,11 @@ std::unique_ptr<record::Lock> take_place(record::Records& records, Clock& clock,
       if (*place)
         return std::move(*place);
     }
-    if (std::exchange(is_first, false) && in_haste())
+    if ((std::exchange(is_first, false) && in_haste()) || clock.now() - begin >= longest_wait)
       return nullptr;
     if (clock.now() - looked >= patience) {
       const auto now = turns(records);
-      if (now == seen || clock.now() - begin >= longest_wait)
+      if (now == seen)
         return nullptr;
       seen = now;
       looked = clock.now();

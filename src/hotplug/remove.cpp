@@ -39,9 +39,9 @@ Result<void> release_all(Host& host, const std::vector<Claim>& uses, Budget budg
   for (const Claim& use : uses) {
     auto released = release(host, use, budget);
     // ^C at `xl destroy` reaches us, too: the waiting ends, but the role is not left behind
-    // untried.
+    // untried. The keeper, who would have the lock then, is called when that is over.
     if (!released && host.clock.acknowledge()) {
-      budget = Budget(host.clock, last_attempt);
+      budget = Budget(host.clock, budget.left(last_attempt));
       released = release(host, use, budget);
     }
     if (!released)

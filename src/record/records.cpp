@@ -221,7 +221,7 @@ class RunDirectory final : public Records {
     ::unlinkat(directory_.get(), draft.c_str(), 0);
     const Fd file(::openat(directory_.get(), draft.c_str(),
                            O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-    if (!file)
+    if (!file)  // nor would there be a file for the lock of a keeper
       return cannot("write", path_ + '/' + draft);
     if (write_all(file, text) &&
         ::renameat(directory_.get(), draft.c_str(), directory_.get(), name.c_str()) == 0)
@@ -236,7 +236,7 @@ class RunDirectory final : public Records {
   static bool write_all(const Fd& file, std::string_view text) {
     while (!text.empty()) {
       const ssize_t size = ::write(file.get(), text.data(), text.size());
-      if (size < 0)
+      if (size <= 0)
         return false;
       text.remove_prefix(static_cast<std::size_t>(size));
     }
@@ -244,8 +244,7 @@ class RunDirectory final : public Records {
   }
 
   /// What is no longer than what it takes the place of needs no room: that a use has ended can be
-  /// noted on a full disk, too. Less than a page is written whole or not at all. Only somebody who
-  /// reads without the resource's lock just then may see some of each.
+  /// noted on a full disk, too. Up to a page is written whole or not at all.
   bool overwrite(const std::string& name, const std::string& text) {
     const Fd file(::openat(directory_.get(), name.c_str(), O_WRONLY | O_NOFOLLOW | O_CLOEXEC));
     struct stat status {};

@@ -27,7 +27,7 @@ class Records {
 
   /// Writes the claim, in place of one of the same backend and resource. Atomic: a reader sees the
   /// old one or the new one. On a full disk a text of no greater length is written over the old
-  /// one: then so does whoever has the resource's lock.
+  /// one: only who reads without the resource's lock may see some of each then.
   virtual Result<void> write(const Claim& claim) = 0;
   virtual Result<void> remove(const Claim& claim) = 0;
   /// The claims on one resource, and those that one backend has. One that cannot be read is an

@@ -1,6 +1,7 @@
 #include "measure.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <spawn.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
@@ -8,19 +9,20 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <condition_variable>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <iterator>
 #include <map>
-#include <mutex>
 #include <set>
-#include <stop_token>
-#include <thread>
 
+#include "fd.h"
 #include "process/pointers.h"
+
+extern "C" {
+#include <sys/pidfd.h>  // has no extern "C" of its own in glibc 2.36
+}
 
 namespace block_drbd::bench {
 
@@ -88,34 +90,40 @@ bool is_drbd(pid_t process) {
 std::vector<Cost> measure_together(const std::vector<Command>& commands,
                                    std::chrono::seconds most) {
   std::filesystem::remove(said);
-  std::map<pid_t, std::pair<std::size_t, Clock::time_point>> running;
+  struct Running {
+    std::size_t command;
+    Clock::time_point begin;
+    Fd process;  ///< readable when it has ended
+  };
+  std::map<pid_t, Running> running;
   for (std::size_t each = 0; each < commands.size(); ++each) {
     const auto begin = Clock::now();
-    running[start(commands[each])] = {each, begin};
+    const pid_t process = start(commands[each]);
+    running.emplace(process, Running{each, begin, Fd(::pidfd_open(process, 0))});
   }
-  std::vector<pid_t> groups;
-  for (const auto& [process, its] : running)
-    groups.push_back(process);
-  const std::jthread impatient([&](const std::stop_token& all_ended) {
-    std::mutex mutex;
-    std::unique_lock lock(mutex);
-    std::condition_variable_any().wait_for(lock, all_ended, most, [] { return false; });
-    if (!all_ended.stop_requested())
-      for (const pid_t group : groups)
-        ::kill(-group, SIGKILL);
-  });
+  const auto end = Clock::now() + most;
   std::vector<Cost> costs(commands.size());
   while (!running.empty()) {
+    std::vector<pollfd> processes;
+    for (const auto& [process, its] : running)
+      processes.push_back({.fd = its.process.get(), .events = POLLIN, .revents = 0});
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now()).count();
+    if (left > 0 && ::poll(processes.data(), processes.size(), static_cast<int>(left)) <= 0)
+      continue;
+    if (left <= 0)
+      for (const auto& [process, its] : running)
+        ::kill(-process, SIGKILL);
     int status = 0;
     rusage usage{};
     const auto ended = running.find(::wait4(-1, &status, 0, &usage));
     if (ended == running.end())
       continue;
-    const auto [each, begin] = ended->second;
+    const Running& its = ended->second;
+    costs[its.command] = {
+        .wall = std::chrono::duration<double, std::milli>(Clock::now() - its.begin).count(),
+        .cpu = milliseconds(usage.ru_utime) + milliseconds(usage.ru_stime),
+        .failed = !is_success(status)};
     running.erase(ended);
-    costs[each] = {.wall = std::chrono::duration<double, std::milli>(Clock::now() - begin).count(),
-                   .cpu = milliseconds(usage.ru_utime) + milliseconds(usage.ru_stime),
-                   .failed = !is_success(status)};
   }
   return costs;
 }

@@ -67,15 +67,15 @@ TEST_CASE("as long as others get their turn, one's own is waited for") {
     clock.at(std::chrono::seconds(second), [&] { ++records.turns[2]; });
 
   SECTION("until it comes") {
-    clock.at(12s, [&] { records.places_taken[1] = false; });
+    clock.at(8s, [&] { records.places_taken[1] = false; });
     CHECK(take_place(records, clock, report, not_in_haste));
-    CHECK(clock.elapsed() >= 12s);
-    CHECK(clock.elapsed() < 13s);
+    CHECK(clock.elapsed() >= 8s);
+    CHECK(clock.elapsed() < 9s);
   }
   SECTION("but not for longer than the work may need") {
     CHECK_FALSE(take_place(records, clock, report, not_in_haste));
-    CHECK(clock.elapsed() >= 25s);
-    CHECK(clock.elapsed() < 26s);
+    CHECK(clock.elapsed() >= 10s);
+    CHECK(clock.elapsed() < 11s);
   }
   CHECK(report.said.size() == 1);
 }
