@@ -1028,7 +1028,7 @@ TEST_CASE("asked to end during remove: tries once more, then ends") {
   SECTION("it is not") {
     node.clock.at(1s, [&] { node.clock.asked_to_end = true; });
     // It would have the lock just when the last attempt wants it.
-    int attempts_before_keeper = 0;
+    auto attempts_before_keeper = node.drbd.count("secondary 1");
     node.host.start_keeper = [&](const std::string&) -> Result<void> {
       attempts_before_keeper = node.drbd.count("secondary 1");
       return {};
