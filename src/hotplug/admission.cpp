@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <utility>
 
 #include "hotplug/host.h"
@@ -32,26 +33,29 @@ std::array<std::int64_t, places> turns(record::Records& records) {
   return taken_at;
 }
 
+/// Nothing when all are taken.
+Result<std::unique_ptr<record::Lock>> try_places(record::Records& records) {
+  for (unsigned number = 0; number < places; ++number)
+    if (auto place = records.try_lock_place(number); !place || *place)
+      return place;
+  return nullptr;
+}
+
 }  // namespace
 
 std::unique_ptr<record::Lock> take_place(record::Records& records, Clock& clock, Report& report,
                                          const std::function<bool()>& in_haste) {
+  auto place = try_places(records);
+  if (place && !*place && in_haste())
+    return nullptr;
   const TimePoint begin = clock.now();
+  std::optional<std::array<std::int64_t, places>> seen;
   TimePoint looked = begin;
-  auto seen = turns(records);
-  bool is_first = true;
   bool said = false;
-  for (Duration pause{1};; pause = std::min(pause * 2, longest_pause)) {
-    for (unsigned number = 0; number < places; ++number) {
-      auto place = records.try_lock_place(number);
-      if (!place)
-        return nullptr;  // it can be done without
-      if (*place)
-        return std::move(*place);
-    }
-    if ((std::exchange(is_first, false) && in_haste()) || clock.now() - begin >= longest_wait)
+  for (Duration pause{1}; place && !*place; pause = std::min(pause * 2, longest_pause)) {
+    if (clock.now() - begin >= longest_wait)
       return nullptr;
-    if (clock.now() - looked >= patience) {
+    if (!seen || clock.now() - looked >= patience) {
       const auto now = turns(records);
       if (now == seen)
         return nullptr;
@@ -65,7 +69,9 @@ std::unique_ptr<record::Lock> take_place(record::Records& records, Clock& clock,
                   "waiting, because this node attaches or detaches many disks at the moment");
       said = true;
     }
+    place = try_places(records);
   }
+  return place ? std::move(*place) : nullptr;  // it can be done without
 }
 
 }  // namespace block_drbd::hotplug

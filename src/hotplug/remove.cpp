@@ -59,8 +59,9 @@ Result<void> remove(Host& host, const xenstore::BackendPath& path,
                     const Result<std::vector<Claim>>& claims, Duration limit) {
   const Budget budget(host.clock, limit);
   const auto disk = xenstore::read_backend(host.store, path);
-  const auto uses = uses_of(path, claims, disk);
-  auto done = uses ? release_all(host, *uses, budget) : Result<void>(failure(uses.error()));
+  auto done = uses_of(path, claims, disk).and_then([&](const std::vector<Claim>& uses) {
+    return release_all(host, uses, budget);
+  });
   if (!done && done.error().message.find("Primary") == std::string::npos)
     done = failure(done.error().message +
                    ". A resource of this guest may still be Primary on this node: look at `drbdadm "

@@ -14,6 +14,17 @@ namespace {
 
 const auto not_in_haste = [] { return false; };
 
+/// Others have all the places.
+struct Crowd {
+  FakeRecords records;
+  FakeClock clock;
+  FakeReport report;
+  Crowd() {
+    for (unsigned number = 0; number < 4; ++number)
+      records.places_taken[number] = true;
+  }
+};
+
 }  // namespace
 
 TEST_CASE("a few have a place at the same time; the next has one when one of them is done") {
@@ -33,13 +44,7 @@ TEST_CASE("a few have a place at the same time; the next has one when one of the
   CHECK(clock.elapsed() <= Duration(250));
 }
 
-TEST_CASE("those who are stuck do not keep the others out for ever") {
-  FakeRecords records;
-  FakeClock clock;
-  FakeReport report;
-  for (unsigned number = 0; number < 4; ++number)
-    records.places_taken[number] = true;
-
+TEST_CASE_METHOD(Crowd, "those who are stuck do not keep the others out for ever") {
   SECTION("an arriving guest does not wait at all") {
     CHECK_FALSE(take_place(records, clock, report, [] { return true; }));
     CHECK(clock.elapsed() == Duration(0));
@@ -57,12 +62,7 @@ TEST_CASE("those who are stuck do not keep the others out for ever") {
   }
 }
 
-TEST_CASE("as long as others get their turn, one's own is waited for") {
-  FakeRecords records;
-  FakeClock clock;
-  FakeReport report;
-  for (unsigned number = 0; number < 4; ++number)
-    records.places_taken[number] = true;
+TEST_CASE_METHOD(Crowd, "as long as others get their turn, one's own is waited for") {
   for (int second = 1; second < 60; ++second)
     clock.at(std::chrono::seconds(second), [&] { ++records.turns[2]; });
 

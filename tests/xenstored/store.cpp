@@ -106,8 +106,7 @@ TEST_CASE("a path that xenstored does not take is an error", "[xenstored]") {
   CHECK(value.error().message.find("/with blank") != std::string::npos);
 }
 
-TEST_CASE("without a socket for us the kernel's way is tried, and what is not there is said",
-          "[xenstored]") {
+TEST_CASE("xenstored is found at its socket; that it is not there is said", "[xenstored]") {
   RealXenstored xenstored;
   xenstored.write("/test/value", "1");
   {
