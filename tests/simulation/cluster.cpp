@@ -97,12 +97,17 @@ void Cluster::set_run(Domain& domain, Run run) {
         world_.violation("an earlier guest's last writes may still come",
                          domain.name + " on node" + std::to_string(domain.node));
     }
-    for (int p = 0; p < nodes(); ++p)
-      if (p != domain.node && drbd_.reads_old_data(disk.resource, domain.node, p) &&
-          !is_taken_for_source() && !decided_by_person.contains(disk.resource))
+    for (int p = 0; p < nodes(); ++p) {
+      if (p == domain.node || !drbd_.reads_old_data(disk.resource, domain.node, p))
+        continue;
+      if (choices.starts_unseen && domain.has_started)
+        started_unseen.insert(disk.resource);
+      if (!is_taken_for_source() && !decided_by_person.contains(disk.resource) &&
+          !started_unseen.contains(disk.resource))
         world_.violation("a guest runs on old data",
                          domain.name + " on node" + std::to_string(domain.node) +
                              " lacks what node" + std::to_string(p) + " wrote");
+    }
     drbd_.wrote(disk.resource, domain.node);
   }
   check_writers();

@@ -11,6 +11,7 @@
 
 #include "commands.h"
 #include "drbd_model.h"
+#include "policy/choices.h"
 #include "record/records.h"
 #include "world.h"
 #include "xenstore/backend.h"
@@ -34,10 +35,11 @@ struct Domain {
   std::string uuid;
   Run run = Run::Paused;
   std::vector<Disk> disks;
-  bool ending = false;      ///< its toolstack has begun to take it down
-  bool half_ended = false;  ///< that xl was killed in the middle
-  bool migrating = false;   ///< an xl is at work on its migration, at this end
-  bool unattended = false;  ///< the xl that would clean up after it has ended
+  bool has_started = false;  ///< here, and did not arrive
+  bool ending = false;       ///< its toolstack has begun to take it down
+  bool half_ended = false;   ///< that xl was killed in the middle
+  bool migrating = false;    ///< an xl is at work on its migration, at this end
+  bool unattended = false;   ///< the xl that would clean up after it has ended
 };
 
 /// blkback's hold on one device.
@@ -128,6 +130,10 @@ class Cluster {
   /// A domain has the resource there, running or not, and nobody has begun to take it down.
   bool is_used(int resource, int node) const;
 
+  /// /etc/xen/block-drbd.json, the same on each node.
+  policy::Choices choices;
+  /// As the administrator chose, a guest started where what another node wrote was not to be seen.
+  std::set<int> started_unseen;
   /// A person decided, in a partition, that this resource may run in two places.
   std::set<int> decided_by_person;
   /// An interrupted hand-over, or a person, left the two ends with different settings, or both

@@ -509,7 +509,7 @@ struct Seams {
                        start_keeper(process.cluster, process.node, resource);
                        return {};
                      },
-                     .choices_for = [](const std::string&) { return policy::Choices{}; },
+                     .choices_for = [this](const std::string&) { return process.cluster.choices; },
                      .random = std::minstd_rand(1)};
 };
 

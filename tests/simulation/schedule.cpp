@@ -50,8 +50,10 @@ class Story {
   Ending run() {
     draw_faults();
     draw_guests();
-    // Nobody can know then what the configuration says.
-    if (world_.faults.broken_drbdadm)
+    cluster_.choices.starts_unseen = choices_.one_in(8);
+    // Who starts a guest unseen may leave data behind that another node has. And nobody can know
+    // what a broken configuration says.
+    if (world_.faults.broken_drbdadm || cluster_.choices.starts_unseen)
       for (int r = 0; r < cluster_.drbd().shape().resources; ++r)
         cluster_.may_stand_alone.insert(r);
     toolstack_.on_stage = [this](const Migration& migration) { at_stage(migration.stage); };
@@ -196,9 +198,13 @@ class Story {
           toolstack_.migrate(web(), from, from);
         return;
       case Deed::Create:
+        if (cluster_.choices.starts_unseen && may_come_to_life())
+          return;
         toolstack_.create(node, guests_[choices_.weighted({5, 1})], choices_.one_in(8));
         return;
       case Deed::CreateEverywhere:
+        if (cluster_.choices.starts_unseen)
+          return;
         for (int n = 0; n < cluster_.nodes(); ++n)
           toolstack_.create(n, web());
         return;
@@ -262,7 +268,8 @@ class Story {
         }
         return;
       case Deed::DecideByPerson:
-        decide(node);
+        if (!cluster_.choices.starts_unseen)
+          decide(node);
         return;
       case Deed::Isolate:
         for (int p = 0; p < cluster_.nodes(); ++p)
@@ -316,6 +323,15 @@ class Story {
         if (domain.run == Run::Running || domain.run == Run::Suspended)
           return true;
     return false;
+  }
+
+  /// A guest may run somewhere, now or in a moment. Something that knows all nodes makes sure,
+  /// where guests start unseen, that none starts then.
+  bool may_come_to_life() {
+    for (int n = 0; n < cluster_.nodes(); ++n)
+      if (!cluster_.node(n).domains.empty())
+        return true;
+    return is_busy();
   }
 
   void restore_links() {
@@ -440,11 +456,21 @@ class Story {
       cluster_.check_at_rest();
   }
 
+  void end_all_guests() {
+    for (int n = 0; n < cluster_.nodes(); ++n)
+      for (const auto& [id, domain] : cluster_.node(n).domains)
+        toolstack_.destroy(n, domain.name);
+    run_until(world_.now() + seconds(2));
+    wait_for_actors(seconds(90));
+  }
+
   void use_once(int node) {
     if (cluster_.find(node, web().name) != nullptr) {
       toolstack_.shutdown(node, web().name);
       toolstack_.destroy(node, web().name);
     } else {
+      if (cluster_.choices.starts_unseen)
+        end_all_guests();
       toolstack_.create(node, web());
     }
     run_until(world_.now() + seconds(2));

@@ -153,7 +153,9 @@ void Toolstack::take_down(int node, unsigned id) {
 }
 
 bool Toolstack::build(int node, const Guest& guest) {
-  const unsigned id = cluster_.make_domain(node, guest.name, guest.uuid, guest.disks).id;
+  Domain& made = cluster_.make_domain(node, guest.name, guest.uuid, guest.disks);
+  made.has_started = true;
+  const unsigned id = made.id;
   scheduler().sleep(milliseconds(20 + choices().below(100)));
   const bool good = add_disks(node, id, false);
   scheduler().sleep(milliseconds(10 + choices().below(50)));
