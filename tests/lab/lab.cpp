@@ -91,6 +91,9 @@ std::string migration(const std::string& guest, const Node& to, bool live) {
   return helper + "xl migrate -s '' " + guest + " 'socat -b 262144 - TCP:" + to.name() + ":4444'";
 }
 
+/// Most of it is copying memory, which takes minutes where other labs and compilers run.
+constexpr std::chrono::seconds limit_of_migration = 240s;
+
 }  // namespace
 
 bool eventually(const std::function<bool()>& so, std::chrono::seconds limit) {
@@ -123,7 +126,7 @@ bool Task::runs() {
 
 Typed Task::ends() {
   INFO("waiting on " << node_.name() << " for the end of task " << name_);
-  REQUIRE(eventually([&] { return !runs(); }, 240s));
+  REQUIRE(eventually([&] { return !runs(); }, limit_of_migration));
   const std::string directory = "/run/task/" + name_;
   return {std::stoi(node_.types("cat " + directory + "/status")),
           node_.types("cat " + directory + "/output")};
@@ -338,6 +341,15 @@ void Node::has_healer() {
 
 void Node::after_next_add(const std::string& command) {
   types("/lab/after-add " + quoted(command));
+}
+
+void Node::comes_to_after_add() {
+  REQUIRE(
+      eventually([&] { return tries("test -e /run/after-add").status == 0; }, limit_of_migration));
+}
+
+void Node::receives(const std::string& guest) {
+  REQUIRE(eventually([&] { return has_guest(guest); }, limit_of_migration));
 }
 
 void Node::loses_power() {

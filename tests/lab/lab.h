@@ -131,6 +131,10 @@ class Node {
   /// When the block script has attached a disk the next time, the command line runs before the
   /// toolstack hears of it.
   void after_next_add(const std::string& command);
+  /// Waits until a migration has come so far here: that command runs, or has run.
+  void comes_to_after_add();
+  /// Waits until a migration has come so far that the guest runs here.
+  void receives(const std::string& guest);
   void loses_power();
   /// DRBD's disk gives errors only, until the node has lost its power.
   void disk_fails();

@@ -1,6 +1,7 @@
 # Read by ctest behind the list of scenarios.
 
-# These take long. The scripts do not prove the program, but the model that the simulation runs on.
+# With `tests/run --all` only: they take long, or are the second of two that try the same part of the program. Of each
+# kind of event one is left. The scripts do not prove the program, but the model that the simulation runs on.
 set_tests_properties(
   "lab:a node stands still for a while - no other gets its guest, which then goes on"
   "lab:the disk of the source, then of the target, fails in a migration - the guest arrives"
@@ -14,6 +15,22 @@ set_tests_properties(
   "lab:scripts of events: DRBD alone"
   "lab:scripts of events: guests"
   "lab:an HVM guest boots from an IDE disk, which takes minutes here"
+  "lab:an HVM guest boots from its disk through QEMU, and migrates live"
+  "lab:a PV guest boots through pygrub from its disk - the role outlasts pygrub"
+  "lab:a PVH guest is created and writes - its node is Primary until shutdown"
+  "lab:a guest is created paused, is paused, hangs, and is destroyed"
+  "lab:a guest crashes - restart, destroy, preserve and rename-restart"
+  "lab:a guest has sixteen disks - all come and go at once"
+  "lab:a guest has its disk from a driver domain - the role there goes with it"
+  "lab:a guest is on a stacked resource - it migrates to the third site"
+  "lab:both nodes lose power - the guest starts on either, on one at a time"
+  "lab:the network is lost after the target's add - the guest goes on"
+  "lab:the source loses power in the hand-over - the nodes find together again"
+  "lab:the source loses power after the guest's arrival - it connects again"
+  "lab:the link is lost after the guest's arrival - the nodes find together again"
+  "lab:the target's keeper is killed - the source's keeper closes the window"
+  "lab:the final report of a migration is lost - the guest runs on its target"
+  "lab:block-drbd is installed as a package - a guest migrates, a purge brings the original"
   "lab:a guest lives through anything in any order - its records are whole"
   PROPERTIES LABELS "lab;long")
 
@@ -32,6 +49,7 @@ set_tests_properties(
 set_tests_properties(
   "lab:the link is cut under a guest - a start on the other side does no harm"
   "lab:a node loses power - starts ask for a decision, a running guest may reboot"
+  "lab:the target loses power in the hand-over - the nodes find together again"
+  "lab:disks are attached in every spelling, and detached, one while it is used"
   "lab:a migration breaks off after the target's add - the guest goes on"
-  "lab:the target, or the source, loses power in the hand-over - the nodes find together again"
   PROPERTIES COST 100)

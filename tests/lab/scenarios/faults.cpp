@@ -10,7 +10,7 @@ using Catch::Matchers::ContainsSubstring;
 void arrives_though_a_disk_fails(Lab& lab, Node& failing) {
   lab.node2.after_next_add("until test -e /run/go; do sleep 0.2; done; rm /run/go");
   Task migration = lab.node1.starts_migration("wheezy", lab.node2);
-  REQUIRE(eventually([&] { return lab.node2.tries("test -e /run/after-add").status == 0; }));
+  lab.node2.comes_to_after_add();
   failing.disk_fails();
   lab.node2.types("touch /run/go");
   REQUIRE(migration.ends().status == 0);

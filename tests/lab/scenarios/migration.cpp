@@ -85,7 +85,7 @@ TEST_CASE_METHOD(Lab,
   node1.guest_writes("wheezy");
   Task holder = node1.starts(hold_of_wheezy);
   Task migration = node1.starts_migration("wheezy", node2);
-  REQUIRE(eventually([&] { return node2.has_guest("wheezy"); }));
+  node2.receives("wheezy");
   node2.guest_writes("wheezy");
   REQUIRE(node1.role("Wheezy") == "Primary");
   REQUIRE(node2.has_window("Wheezy"));
@@ -140,11 +140,19 @@ TEST_CASE_METHOD(Lab, "a migration breaks off after the target's add - the guest
   REQUIRE(node2.has_window("Wheezy"));
   node2.types("xl destroy wheezy--incoming");
   source_goes_on(*this);
+  must_end(node1, "wheezy", "Wheezy", disk_of_wheezy);
+}
 
+TEST_CASE_METHOD(Lab, "the network is lost after the target's add - the guest goes on") {
   unwritten_side_follows("Wheezy");
-  // The network, and DRBD's link with it. What would give up after a while by itself is ended here.
+  node1.types("xl create /etc/xen/wheezy.cfg 'type=\"pvh\"'");
+  node1.guest_writes("wheezy");
+
+  // The migration, and DRBD's link with it. What would give up after a while by itself is ended
+  // here.
   node2.after_next_add("ip link set eth0 down");
   Task migration = node1.starts_migration("wheezy", node2);
+  node2.comes_to_after_add();
   REQUIRE(eventually([&] { return node1.connection("Wheezy") == "Connecting"; }));
   node1.types("pkill -x -f 'socat -b 262144 - TCP:node2:4444'");
   REQUIRE(migration.ends().status != 0);
@@ -169,7 +177,7 @@ TEST_CASE_METHOD(Lab,
   node1.guest_writes("wheezy");
   Task holder = node1.starts(hold_of_wheezy);
   Task migration = node1.starts_migration("wheezy", node2);
-  REQUIRE(eventually([&] { return node2.has_guest("wheezy"); }));
+  node2.receives("wheezy");
   link_is_cut();
   REQUIRE(eventually([&] { return node2.connection("Wheezy") == "Connecting"; }));
   node2.guest_writes("wheezy");
@@ -186,7 +194,7 @@ TEST_CASE_METHOD(Lab, "the source loses power after the guest's arrival - it con
   node1.guest_writes("wheezy");
   node1.starts(hold_of_wheezy);
   node1.starts_migration("wheezy", node2);
-  REQUIRE(eventually([&] { return node2.has_guest("wheezy"); }));
+  node2.receives("wheezy");
   REQUIRE(node2.has_window("Wheezy"));
   node1.loses_power();
   node2.keeps_no_window("Wheezy");
@@ -206,7 +214,7 @@ TEST_CASE_METHOD(Lab, "the target's keeper is killed - the source's keeper close
   // xl and the keeper run both at that moment, and the migration's connection is open.
   node2.after_next_add("/lab/shared-descriptors Wheezy");
   Task migration = node1.starts_migration("wheezy", node2);
-  REQUIRE(eventually([&] { return node2.has_guest("wheezy"); }));
+  node2.receives("wheezy");
   REQUIRE(node2.types("cat /run/after-add/output") == "the keeper of Wheezy shares nothing\n");
   // Who held a copy of it would keep it open, and the migration's sender waiting.
   REQUIRE(eventually([&] {
@@ -248,15 +256,13 @@ TEST_CASE_METHOD(Lab, "the final report of a migration is lost - the guest runs 
   must_end(node2, "wheezy", "Wheezy", disk_of_wheezy);
 }
 
-TEST_CASE_METHOD(
-    Lab,
-    "the target, or the source, loses power in the hand-over - the nodes find together again") {
+TEST_CASE_METHOD(Lab, "the target loses power in the hand-over - the nodes find together again") {
   node1.has_healer();
   node1.types("xl create /etc/xen/wheezy.cfg 'type=\"pvh\"'");
   node1.guest_writes("wheezy");
   node2.after_next_add("sleep 600");
   Task migration = node1.starts_migration("wheezy", node2);
-  REQUIRE(eventually([&] { return node2.tries("test -e /run/after-add").status == 0; }));
+  node2.comes_to_after_add();
   REQUIRE(node1.two_primaries("Wheezy") == "yes");
   node2.loses_power();
   // TCP would notice only much later.
@@ -274,11 +280,17 @@ TEST_CASE_METHOD(
   must_have_healed(*this, node2);
   source_goes_on(*this);
   node1.drops_lost_connections();
+  must_end(node1, "wheezy", "Wheezy", disk_of_wheezy);
+}
 
-  // The other way round: the guest is lost with its source, before that has let it go.
+// The other way round: the guest is lost with its source, before that has let it go.
+TEST_CASE_METHOD(Lab, "the source loses power in the hand-over - the nodes find together again") {
+  node2.has_healer();
+  node1.types("xl create /etc/xen/wheezy.cfg 'type=\"pvh\"'");
+  node1.guest_writes("wheezy");
   node2.after_next_add("until test -e /run/lost; do sleep 0.5; done");
   node1.starts_migration("wheezy", node2);
-  REQUIRE(eventually([&] { return node2.tries("test -e /run/after-add").status == 0; }));
+  node2.comes_to_after_add();
   const long written = node1.last_record("wheezy");
   node1.loses_power();
   node2.types("ss -K '( sport = :4444 )'; touch /run/lost");
