@@ -91,7 +91,7 @@ std::string migration(const std::string& guest, const Node& to, bool live) {
   return helper + "xl migrate -s '' " + guest + " 'socat -b 262144 - TCP:" + to.name() + ":4444'";
 }
 
-/// Most of it is copying memory, which takes minutes where other labs and compilers run.
+/// A migration is mostly a copy of memory: minutes, beside other labs and compilers.
 constexpr std::chrono::seconds limit_of_migration = 240s;
 
 }  // namespace
@@ -189,7 +189,7 @@ Task Node::starts(const std::string& command) {
 }
 
 Typed Node::migrates(const std::string& guest, const Node& to, bool live) {
-  return tries(migration(guest, to, live), 240s);
+  return tries(migration(guest, to, live), limit_of_migration);
 }
 
 Task Node::starts_migration(const std::string& guest, const Node& to, bool live) {

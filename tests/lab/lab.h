@@ -131,9 +131,9 @@ class Node {
   /// When the block script has attached a disk the next time, the command line runs before the
   /// toolstack hears of it.
   void after_next_add(const std::string& command);
-  /// Waits until a migration has come so far here: that command runs, or has run.
+  /// Waits until an `add` here has come to that command: it runs, or has run.
   void comes_to_after_add();
-  /// Waits until a migration has come so far that the guest runs here.
+  /// Waits until a guest that migrates runs here.
   void receives(const std::string& guest);
   void loses_power();
   /// DRBD's disk gives errors only, until the node has lost its power.

@@ -1,7 +1,8 @@
 # Read by ctest behind the list of scenarios.
 
-# With `tests/run --all` only: they take long, or are the second of two that try the same part of the program. Of each
-# kind of event one is left. The scripts do not prove the program, but the model that the simulation runs on.
+# With `tests/run --all` only: they take long, or what they try besides Xen and DRBD themselves is tried by another
+# scenario, by tests/faults or by the simulation as well. The scripts do not prove the program, but the model that the
+# simulation runs on.
 set_tests_properties(
   "lab:a node stands still for a while - no other gets its guest, which then goes on"
   "lab:the disk of the source, then of the target, fails in a migration - the guest arrives"
@@ -45,7 +46,7 @@ set_tests_properties(
   "lab:block-drbd is installed as a package - a guest migrates, a purge brings the original"
   PROPERTIES FIXTURES_REQUIRED "lab;pack")
 
-# The longest begin first, so that at the end no lab waits for the other one's.
+# Of what runs by default, the longest begin first, so that at the end no lab waits for the other one's.
 set_tests_properties(
   "lab:the link is cut under a guest - a start on the other side does no harm"
   "lab:a node loses power - starts ask for a decision, a running guest may reboot"

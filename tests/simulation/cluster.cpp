@@ -100,16 +100,18 @@ void Cluster::set_run(Domain& domain, Run run) {
     for (int p = 0; p < nodes(); ++p) {
       if (p == domain.node || !drbd_.reads_old_data(disk.resource, domain.node, p))
         continue;
-      if (choices.starts_unseen && domain.has_started)
-        started_unseen.insert(disk.resource);
+      if (configured.starts_unseen && domain.is_new &&
+          !drbd_.sees_each_other(disk.resource, domain.node, p))
+        started_without.emplace(disk.resource, p);
       if (!is_taken_for_source() && !decided_by_person.contains(disk.resource) &&
-          !started_unseen.contains(disk.resource))
+          !started_without.contains({disk.resource, p}))
         world_.violation("a guest runs on old data",
                          domain.name + " on node" + std::to_string(domain.node) +
                              " lacks what node" + std::to_string(p) + " wrote");
     }
     drbd_.wrote(disk.resource, domain.node);
   }
+  domain.is_new = false;
   check_writers();
 }
 
@@ -344,6 +346,13 @@ bool Cluster::is_used(int resource, int node) const {
         if (disk.resource == resource && value(node, path_of(domain, disk) / "physical-device"))
           return true;
   return false;
+}
+
+bool Cluster::sees_all(int resource, int node) const {
+  for (int p = 0; p < nodes(); ++p)
+    if (p != node && !drbd_.sees_each_other(resource, node, p))
+      return false;
+  return true;
 }
 
 void Cluster::check_writers() {

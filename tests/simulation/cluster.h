@@ -35,11 +35,11 @@ struct Domain {
   std::string uuid;
   Run run = Run::Paused;
   std::vector<Disk> disks;
-  bool has_started = false;  ///< here, and did not arrive
-  bool ending = false;       ///< its toolstack has begun to take it down
-  bool half_ended = false;   ///< that xl was killed in the middle
-  bool migrating = false;    ///< an xl is at work on its migration, at this end
-  bool unattended = false;   ///< the xl that would clean up after it has ended
+  bool is_new = false;      ///< a start has made it, and it has not run yet
+  bool ending = false;      ///< its toolstack has begun to take it down
+  bool half_ended = false;  ///< that xl was killed in the middle
+  bool migrating = false;   ///< an xl is at work on its migration, at this end
+  bool unattended = false;  ///< the xl that would clean up after it has ended
 };
 
 /// blkback's hold on one device.
@@ -131,9 +131,10 @@ class Cluster {
   bool is_used(int resource, int node) const;
 
   /// /etc/xen/block-drbd.json, the same on each node.
-  policy::Choices choices;
-  /// As the administrator chose, a guest started where what another node wrote was not to be seen.
-  std::set<int> started_unseen;
+  policy::Choices configured;
+  /// As the administrator chose, a guest with the resource started without what the node wrote that
+  /// it did not see.
+  std::set<std::pair<int, int>> started_without;
   /// A person decided, in a partition, that this resource may run in two places.
   std::set<int> decided_by_person;
   /// An interrupted hand-over, or a person, left the two ends with different settings, or both
@@ -143,6 +144,8 @@ class Cluster {
   std::set<int> parted;
   /// A guest migrated within its node: both its instances have the device for a moment.
   bool shared_by_local_migration = false;
+
+  bool sees_all(int resource, int node) const;
 
   void check_writers();
   void check_at_rest();

@@ -214,6 +214,7 @@ TEST_CASE("a migration that breaks off at any stage before GO leaves the guest a
 
 TEST_CASE("a migration is refused while the replication link is down, and the guest goes on") {
   Stage stage(shape_of(GENERATE(8, 9)));
+  stage.cluster.configured.starts_unseen = GENERATE(false, true);
   stage.cut();
   stage.run(seconds(20));
   stage.toolstack.migrate(stage.web, 0, 1);
@@ -746,6 +747,28 @@ TEST_CASE("a person decides that the guest starts without its peer") {
   stage.toolstack.shutdown(0, "web");
   stage.settle();
   CHECK(stage.roles() == "Secondary/Secondary");
+}
+
+TEST_CASE("where it is configured, a guest starts without its peer") {
+  Stage stage(shape_of(GENERATE(8, 9)), false);
+  stage.cluster.configured.starts_unseen = true;
+  stage.cluster.crash(1);
+  stage.run(seconds(20));
+  stage.toolstack.create(0, stage.web);
+  stage.settle();
+  CHECK(stage.runs_on() == "node0");
+}
+
+TEST_CASE("a guest that may start without its peer is refused beside a Primary that is seen") {
+  Stage stage(shape_of(GENERATE(8, 9)));
+  stage.cluster.configured.starts_unseen = true;
+  // DRBD would not refuse it.
+  stage.cluster.drbd().set_two_primaries(0, 0, 1, true);
+  stage.cluster.drbd().set_two_primaries(0, 1, 0, true);
+  stage.toolstack.create(1, stage.web);
+  stage.settle();
+  CHECK(stage.runs_on() == "node0");
+  CHECK(stage.said("is Primary on"));
 }
 
 // DRBD 9: nodes without disks.

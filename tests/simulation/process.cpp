@@ -176,9 +176,15 @@ class ModelDrbd : public drbd::Drbd {
     const int index = model().index_of(resource.name);
     const int number = volume.number;
     const int node = process_.node;
-    DrbdModel* drbd = &model();
-    return command("primary", index, limit,
-                   [drbd, index, node, number] { return drbd->try_promote(index, node, number); });
+    Cluster* const cluster = &process_.cluster;
+    return command("primary", index, limit, [cluster, index, node, number] {
+      auto answer = cluster->drbd().try_promote(index, node, number);
+      // Who is not seen may have what this one lacks, as the administrator chose.
+      if (cluster->configured.starts_unseen && answer && answer->ok() &&
+          !cluster->sees_all(index, node))
+        cluster->may_stand_alone.insert(index);
+      return answer;
+    });
   }
 
   Result<Answer> demote(const drbd::Resource& resource, const drbd::Volume& volume,
@@ -497,20 +503,21 @@ struct Seams {
   ModelDevices devices{process};
   ModelRecords records{process};
   ModelReport report{process};
-  hotplug::Host host{.store = store,
-                     .drbd = drbd,
-                     .devices = devices,
-                     .records = records,
-                     .clock = clock,
-                     .report = report,
-                     .is_below_migrate_receive = [this] { return below_migrate_receive; },
-                     .start_keeper = [this](const std::string& resource) -> Result<void> {
-                       process.step(milliseconds(2));
-                       start_keeper(process.cluster, process.node, resource);
-                       return {};
-                     },
-                     .choices_for = [this](const std::string&) { return process.cluster.choices; },
-                     .random = std::minstd_rand(1)};
+  hotplug::Host host{
+      .store = store,
+      .drbd = drbd,
+      .devices = devices,
+      .records = records,
+      .clock = clock,
+      .report = report,
+      .is_below_migrate_receive = [this] { return below_migrate_receive; },
+      .start_keeper = [this](const std::string& resource) -> Result<void> {
+        process.step(milliseconds(2));
+        start_keeper(process.cluster, process.node, resource);
+        return {};
+      },
+      .choices_for = [this](const std::string&) { return process.cluster.configured; },
+      .random = std::minstd_rand(1)};
 };
 
 std::string word(Verb verb) {

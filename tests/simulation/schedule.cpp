@@ -50,10 +50,9 @@ class Story {
   Ending run() {
     draw_faults();
     draw_guests();
-    cluster_.choices.starts_unseen = choices_.one_in(8);
-    // Who starts a guest unseen may leave data behind that another node has. And nobody can know
-    // what a broken configuration says.
-    if (world_.faults.broken_drbdadm || cluster_.choices.starts_unseen)
+    cluster_.configured.starts_unseen = choices_.one_in(8);
+    // Nobody can know then what the configuration says.
+    if (world_.faults.broken_drbdadm)
       for (int r = 0; r < cluster_.drbd().shape().resources; ++r)
         cluster_.may_stand_alone.insert(r);
     toolstack_.on_stage = [this](const Migration& migration) { at_stage(migration.stage); };
@@ -198,12 +197,12 @@ class Story {
           toolstack_.migrate(web(), from, from);
         return;
       case Deed::Create:
-        if (cluster_.choices.starts_unseen && may_come_to_life())
+        if (cluster_.configured.starts_unseen && guest_may_exist())
           return;
         toolstack_.create(node, guests_[choices_.weighted({5, 1})], choices_.one_in(8));
         return;
       case Deed::CreateEverywhere:
-        if (cluster_.choices.starts_unseen)
+        if (cluster_.configured.starts_unseen)
           return;
         for (int n = 0; n < cluster_.nodes(); ++n)
           toolstack_.create(n, web());
@@ -268,8 +267,7 @@ class Story {
         }
         return;
       case Deed::DecideByPerson:
-        if (!cluster_.choices.starts_unseen)
-          decide(node);
+        decide(node);
         return;
       case Deed::Isolate:
         for (int p = 0; p < cluster_.nodes(); ++p)
@@ -325,9 +323,9 @@ class Story {
     return false;
   }
 
-  /// A guest may run somewhere, now or in a moment. Something that knows all nodes makes sure,
-  /// where guests start unseen, that none starts then.
-  bool may_come_to_life() {
+  /// A guest is somewhere, or is being made. Where guests start unseen, what starts them knows all
+  /// nodes, and starts none then.
+  bool guest_may_exist() {
     for (int n = 0; n < cluster_.nodes(); ++n)
       if (!cluster_.node(n).domains.empty())
         return true;
@@ -456,6 +454,13 @@ class Story {
       cluster_.check_at_rest();
   }
 
+  bool sees_all(int node) {
+    for (int r = 0; r < cluster_.drbd().shape().resources; ++r)
+      if (!cluster_.sees_all(r, node))
+        return false;
+    return true;
+  }
+
   void end_all_guests() {
     for (int n = 0; n < cluster_.nodes(); ++n)
       for (const auto& [id, domain] : cluster_.node(n).domains)
@@ -469,7 +474,7 @@ class Story {
       toolstack_.shutdown(node, web().name);
       toolstack_.destroy(node, web().name);
     } else {
-      if (cluster_.choices.starts_unseen)
+      if (cluster_.configured.starts_unseen && !sees_all(node))
         end_all_guests();
       toolstack_.create(node, web());
     }

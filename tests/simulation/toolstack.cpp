@@ -152,9 +152,9 @@ void Toolstack::take_down(int node, unsigned id) {
   cluster_.forget_domain(node, id);
 }
 
-bool Toolstack::build(int node, const Guest& guest) {
+bool Toolstack::build(int node, const Guest& guest, bool reboots) {
   Domain& made = cluster_.make_domain(node, guest.name, guest.uuid, guest.disks);
-  made.has_started = true;
+  made.is_new = !reboots;
   const unsigned id = made.id;
   scheduler().sleep(milliseconds(20 + choices().below(100)));
   const bool good = add_disks(node, id, false);
@@ -222,7 +222,7 @@ void Toolstack::shutdown(int node, const std::string& name, bool reboot) {
       return;
     scheduler().sleep(seconds(2));
     if (cluster_.find(node, guest.name) == nullptr)
-      build(node, guest);
+      build(node, guest, true);
   });
 }
 

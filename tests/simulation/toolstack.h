@@ -77,7 +77,7 @@ class Toolstack {
   void run_remove(int node, const xenstore::BackendPath& path);
   void wipe(int node, const xenstore::BackendPath& path);
   void take_down(int node, unsigned id);
-  bool build(int node, const Guest& guest);
+  bool build(int node, const Guest& guest, bool reboots = false);
   void bootloader(int node, const Guest& guest);
   void send(const std::shared_ptr<Migration>& migration, unsigned id);
   void receive(const std::shared_ptr<Migration>& migration);

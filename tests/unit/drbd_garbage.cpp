@@ -82,7 +82,7 @@ TEST_CASE("megabytes of nonsense do no harm", "[drbd][garbage]") {
     }
   }
   SECTION("deeply nested JSON") {
-    constexpr std::size_t depth = 100'000;  // 8 MiB of stack have 84 bytes for each
+    constexpr std::size_t depth = 100'000;  // of 8 MiB of stack a recursion has 84 bytes for each
     text.assign(depth, '[');
     CHECK_FALSE(read_status_json(text));
     text.append(depth, ']');

@@ -140,7 +140,10 @@ TEST_CASE_METHOD(Lab, "a migration breaks off after the target's add - the guest
   REQUIRE(node2.has_window("Wheezy"));
   node2.types("xl destroy wheezy--incoming");
   source_goes_on(*this);
-  must_end(node1, "wheezy", "Wheezy", disk_of_wheezy);
+
+  must_migrate(node1, node2, "wheezy");
+  has_moved(node1, node2, "wheezy", "Wheezy");
+  must_end(node2, "wheezy", "Wheezy", disk_of_wheezy);
 }
 
 TEST_CASE_METHOD(Lab, "the network is lost after the target's add - the guest goes on") {
@@ -288,7 +291,7 @@ TEST_CASE_METHOD(Lab, "the source loses power in the hand-over - the nodes find 
   node2.has_healer();
   node1.types("xl create /etc/xen/wheezy.cfg 'type=\"pvh\"'");
   node1.guest_writes("wheezy");
-  node2.after_next_add("until test -e /run/lost; do sleep 0.5; done");
+  node2.after_next_add("until test -e /run/lost; do sleep 0.5; done; rm /run/lost");
   node1.starts_migration("wheezy", node2);
   node2.comes_to_after_add();
   const long written = node1.last_record("wheezy");
