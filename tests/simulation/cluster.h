@@ -145,6 +145,7 @@ class Cluster {
   /// A guest migrated within its node: both its instances have the device for a moment.
   bool shared_by_local_migration = false;
 
+  /// The node is connected to every other one.
   bool sees_all(int resource, int node) const;
 
   void check_writers();

@@ -415,9 +415,13 @@ class Story {
       run_until(world_.now() + seconds(1));
   }
 
-  void come_to_rest() {
+  void let_actors_end() {
     run_until(world_.now() + seconds(2));
     wait_for_actors(seconds(90));
+  }
+
+  void come_to_rest() {
+    let_actors_end();
     resting_ = true;
     cluster_.close_all_by_hand();
     const Faults& faults = world_.faults;
@@ -465,8 +469,7 @@ class Story {
     for (int n = 0; n < cluster_.nodes(); ++n)
       for (const auto& [id, domain] : cluster_.node(n).domains)
         toolstack_.destroy(n, domain.name);
-    run_until(world_.now() + seconds(2));
-    wait_for_actors(seconds(90));
+    let_actors_end();
   }
 
   void use_once(int node) {
@@ -478,11 +481,9 @@ class Story {
         end_all_guests();
       toolstack_.create(node, web());
     }
-    run_until(world_.now() + seconds(2));
-    wait_for_actors(seconds(90));
+    let_actors_end();
     toolstack_.destroy(node, web().name);
-    run_until(world_.now() + seconds(2));
-    wait_for_actors(seconds(90));
+    let_actors_end();
   }
 
   struct Waiting {
