@@ -654,7 +654,7 @@ Result<void> add(Host& host, const xenstore::BackendPath& path, Duration limit) 
   host.clock.acknowledge();
   std::string message = attached.error().message;
   const std::string& resource = attaching.resource();
-  if (message.find(resource) == std::string::npos)
+  if (!resource.empty() && message.find("resource " + resource) == std::string::npos)
     message = "DRBD resource " + resource + " cannot be attached: " + message;
   // A device that is there by now was attached by another run of ours for the same disk.
   const auto backend = xenstore::read_backend(host.store, path);

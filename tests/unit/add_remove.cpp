@@ -662,6 +662,14 @@ TEST_CASE("unknown resource, unknown volume, no disk spec") {
   require_nothing_left_behind(node, 5);
 }
 
+TEST_CASE("a failure names its resource, also one whose name is a common word") {
+  FakeNode node(GENERATE(8, 9));
+  node.guest(5, "web", "uuid-web", "read");
+  node.choices = failure("the configuration cannot be read");
+  CHECK(says(add(node, 5), "DRBD resource read cannot be attached: the configuration"));
+  require_nothing_left_behind(node, 5);
+}
+
 TEST_CASE("DRBD refuses: its words and ours, and nothing is left behind") {
   FakeNode node(GENERATE(8, 9));
   SECTION("no good data") {
