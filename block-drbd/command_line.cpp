@@ -58,7 +58,7 @@ Result<CommandLine> parse_command_line(const std::vector<std::string>& arguments
     options::store(
         options::command_line_parser(arguments).options(all).positional(positional).run(), values);
   } catch (const options::error& error) {
-    return failure(error.what());
+    return failure(block_drbd::printable(error.what()));
   }
   if (values.contains("help"))
     return CommandLine{.verb = Verb::Help};

@@ -194,7 +194,7 @@ Result<std::vector<diagnose::Target>> targets_of(const std::vector<std::string>&
     if (!found)
       return failure(found.error());
     if (found->empty())
-      return failure(word + " has no DRBD disk");
+      return failure(printable(word) + " has no DRBD disk");
     std::ranges::move(*found, std::back_inserter(targets));
   }
   return targets;

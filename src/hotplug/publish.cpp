@@ -35,7 +35,8 @@ Result<void> publish_device(xenstore::Store& store, const xenstore::Backend& dis
     if (!xenstore::is_same_disk(**backend, disk))
       return failure(has_another_disk(**backend));
     if (!(*backend)->physical_device.empty())
-      return failure("another block script has attached device " + (*backend)->physical_device +
+      return failure("another block script has attached device " +
+                     printable((*backend)->physical_device) +
                      " to backend " + path.text() + " meanwhile: only one may serve a disk");
     return store.write_each({{path / "physical-device-path", node},
                              {path / "physical-device", physical_device},

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <string_view>
 
+#include "spec/disk_spec.h"
+
 namespace block_drbd::process {
 
 namespace {
@@ -28,13 +30,16 @@ class Recorded final : public Processes {
   std::vector<Run>& runs_;
 };
 
+/// The length of a line of what a tool says.
+constexpr std::size_t longest_line = 1000;
+
 /// Each line with blanks before it.
 std::string indented(std::string_view text) {
   std::string out;
   while (!text.empty()) {
     const std::string_view line = text.substr(0, text.find('\n'));
     text.remove_prefix(std::min(line.size() + 1, text.size()));
-    out.append("    ").append(line).append("\n");
+    out.append("    ").append(printable(line, longest_line)).append("\n");
   }
   return out;
 }

@@ -66,8 +66,7 @@ Result<DiskSpec> parse_disk_spec(std::string_view text) {
   return spec;
 }
 
-std::string printable(std::string_view text) {
-  constexpr std::size_t longest = 80;
+std::string printable(std::string_view text, std::size_t longest) {
   std::string safe(text.substr(0, longest));
   std::replace_if(
       safe.begin(), safe.end(), [](unsigned char c) { return c < 0x20 || c >= 0x7f; }, '?');

@@ -22,7 +22,8 @@ bool is_resource_name(std::string_view text);
 /// takes the rest of the line, trailing blanks included).
 Result<DiskSpec> parse_disk_spec(std::string_view text);
 
-/// A text that came from elsewhere, safe for a message: control characters as '?', at most 80 long.
-std::string printable(std::string_view text);
+/// A text that came from elsewhere, safe for a message: what is not printable ASCII as '?', and no
+/// more than `longest` bytes of it.
+std::string printable(std::string_view text, std::size_t longest = 80);
 
 }  // namespace block_drbd

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -20,6 +21,8 @@ namespace {
 
 /// One message a line, and in it nothing that steers a terminal or begins another message.
 void judge_text(const std::string& what, const std::string& text, Complaints& complaints) {
+  if (text.empty())
+    complaints.push_back(what + " has nothing");
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
     if (!line.starts_with("block-drbd: "))
@@ -145,9 +148,30 @@ std::vector<Case> forgeries() {
        }},
       {"the command line",
        [=](Node& node, Complaints& complaints) {
-         const Ended ended = node.run(
-             {.words = {"keep", forged}, .xenbus_path = "", .prepare = [] {}, .output = {}});
-         judge_text("stderr", ended.said.substr(0, ended.said.find('\n')), complaints);
+         for (const Words& words :
+              {Words{"keep", forged}, Words{forged}, Words{"--" + forged}, Words{"test", forged},
+               Words{"test", "./" + forged}, Words{"test", "--json=" + forged}}) {
+           const Ended ended =
+               node.run({.words = words, .xenbus_path = "", .prepare = [] {}, .output = {}});
+           // What is wrong is said in one line, before the usage.
+           const std::string said = ended.said.substr(0, ended.said.find("Usage: "));
+           judge_text("stderr", said, complaints);
+           if (ended.code != 2 || std::count(said.begin(), said.end(), '\n') != 1)
+             complaints.push_back("not one line, or no wrong usage: " + said);
+         }
+       }},
+      {"what a tool says, told by test",
+       [=](Node& node, Complaints& complaints) {
+         node.faults("status garbage");
+         const Ended ended = node.run({.words = {"test", "--verbose", "r0"},
+                                       .xenbus_path = "",
+                                       .prepare = [] {},
+                                       .output = {}});
+         expect_words(ended.said, {"$ drbdsetup status", "role:Primary"}, complaints);
+         if (std::any_of(ended.said.begin(), ended.said.end(), [](unsigned char c) {
+               return c != '\n' && (c < 0x20 || c == 0x7f);
+             }))
+           complaints.push_back("test has a control character: " + ended.said);
        }},
   };
 }
