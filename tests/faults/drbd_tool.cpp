@@ -2,7 +2,9 @@
 // (tests/data/drbd84 has what the real ones say). The kernel is a file, /proc/drbd. Beside the tool
 // a file `faults` may say for each command what goes wrong with it, and what was run is written
 // down in `calls`, with its environment.
+#include <fcntl.h>
 #include <poll.h>
+#include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -16,8 +18,10 @@
 #include <vector>
 
 #include "drbd_state.h"
+#include "fd.h"
 
 using namespace block_drbd::faults;
+using block_drbd::Fd;
 using namespace std::string_literals;
 
 namespace {
@@ -253,6 +257,29 @@ void write_down(const std::string& directory, int argc, char** argv) {
   std::ofstream(directory + "/calls", std::ios::app) << text;
 }
 
+bool is_change(const std::vector<std::string>& words) {
+  const std::string command = words.empty() ? "" : words[0];
+  return command == "primary" || command == "secondary" || command == "net-options";
+}
+
+/// The kernel makes one change after the other, also when nobody waits for it any more.
+class Turn {
+ public:
+  explicit Turn(const std::string& directory)
+      : lock_(::open((directory + "/turn").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)),
+        is_first_(::flock(lock_.get(), LOCK_EX | LOCK_NB) == 0) {
+    if (!is_first_)
+      ::flock(lock_.get(), LOCK_EX);
+  }
+
+  /// Whether no other change was going on.
+  bool is_first() const { return is_first_; }
+
+ private:
+  Fd lock_;
+  bool is_first_;
+};
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -288,7 +315,10 @@ int main(int argc, char** argv) {
     put(STDOUT_FILENO, std::string(10'000'000, 'x'));
     return 0;
   }
-  if (kind == "late") {
+  std::optional<Turn> turn;
+  if (is_setup && is_change(words) && kind != "silent")
+    turn.emplace(directory);
+  if (kind == "late" && turn->is_first()) {
     // As a role change that waits in the kernel: whoever asked for it may be dead when it comes.
     if (::fork() != 0)
       hang();

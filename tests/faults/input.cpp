@@ -168,9 +168,8 @@ std::vector<Case> forgeries() {
                                        .prepare = [] {},
                                        .output = {}});
          expect_words(ended.said, {"$ drbdsetup status", "role:Primary"}, complaints);
-         if (std::any_of(ended.said.begin(), ended.said.end(), [](unsigned char c) {
-               return c != '\n' && (c < 0x20 || c == 0x7f);
-             }))
+         if (std::any_of(ended.said.begin(), ended.said.end(),
+                         [](unsigned char c) { return c != '\n' && (c < 0x20 || c == 0x7f); }))
            complaints.push_back("test has a control character: " + ended.said);
        }},
   };

@@ -32,6 +32,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
+/// After which libxl kills the program.
+constexpr int limit_of_libxl_ms = 40'000;
 /// Beyond every limit of the program's own.
 constexpr int too_long_ms = 60'000;
 
@@ -99,10 +101,10 @@ pid_t parent_of(const fs::path& process) {
 
 }  // namespace
 
-std::optional<int> wait_long_for(pid_t pid) {
+std::optional<int> wait_as_libxl(pid_t pid) {
   const Fd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   pollfd descriptor{.fd = process.get(), .events = POLLIN, .revents = 0};
-  const bool ended = ::poll(&descriptor, 1, too_long_ms) == 1;
+  const bool ended = ::poll(&descriptor, 1, limit_of_libxl_ms) == 1;
   if (!ended)
     ::kill(pid, SIGKILL);
   int status = 0;
@@ -257,7 +259,7 @@ Ended Node::run(Start start) const {
   if (pid == 0)
     become(start);
   Ended ended;
-  ended.code = wait_long_for(pid);
+  ended.code = wait_as_libxl(pid);
   ended.said = place_.read("said");
   return ended;
 }

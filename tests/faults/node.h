@@ -39,8 +39,8 @@ struct Guest {
   std::string directory() const { return "/local/domain/0/" + backend(); }
 };
 
-/// The exit code of a child of ours, as in Ended. What does not end within a minute is killed.
-std::optional<int> wait_long_for(pid_t pid);
+/// The exit code of a child of ours, as in Ended. What does not end in time is killed, as by libxl.
+std::optional<int> wait_as_libxl(pid_t pid);
 
 class Node {
  public:

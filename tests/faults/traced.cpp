@@ -89,7 +89,7 @@ class Tracer {
     if (point_.signal != SIGKILL) {
       let_go();
       if (!result_.code)
-        result_.code = wait_long_for(program_);
+        result_.code = wait_as_libxl(program_);
       return;
     }
     int status = 0;

@@ -80,6 +80,8 @@ bool XenstoredProxy::pass(int program, int xenstored) {
   if (!read_message(program, head, payload))
     return false;
   const Fate fate = decide_({.type = head.type, .payload = payload, .number = ++requests_});
+  if (fate != Fate{})
+    has_interfered_ = true;
   std::this_thread::sleep_for(fate.delay);
   if (fate.is_cut)
     return false;

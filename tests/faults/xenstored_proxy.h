@@ -16,6 +16,8 @@ struct Fate {
   std::string error;  ///< xenstored's answer ("ENOSPC"); empty: its own
   std::chrono::milliseconds delay{0};
   bool is_cut = false;  ///< the connection ends instead
+
+  bool operator==(const Fate&) const = default;
 };
 
 /// A request, as xs_wire.h numbers its type; and its place among all, from 1.
@@ -32,6 +34,8 @@ class XenstoredProxy {
 
   std::string socket() const { return place_ / "socket"; }
   unsigned requests() const { return requests_; }
+  /// Whether any request had another fate than xenstored's own answer.
+  bool has_interfered() const { return has_interfered_; }
   /// Nobody is let in any more.
   void close();
 
@@ -44,6 +48,7 @@ class XenstoredProxy {
   std::function<Fate(const Request&)> decide_;
   Fd listener_;
   std::atomic<unsigned> requests_{0};
+  std::atomic<bool> has_interfered_{false};
 };
 
 }  // namespace block_drbd::faults
