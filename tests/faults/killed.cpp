@@ -487,9 +487,16 @@ int main(int /*argc*/, char** argv) {
            point <= progress.calls[row]; point += options.every)
         items.push_back({.row = row, .point = point});
   const bool done = play_all(rows, items, options.jobs, progress);
-  for (std::size_t row = 0; row < rows.size(); ++row)
+  bool all_reached = !rows.empty();
+  unsigned reached = 0;
+  for (std::size_t row = 0; row < rows.size(); ++row) {
     std::printf("%5u of %5u points: %s, %s\n", progress.reached[row].load(),
                 progress.calls[row].load(), rows[row].scenario->name, rows[row].mode->name);
-  std::printf("%zu points, %u with complaints\n", items.size(), progress.faulty.load());
-  return done && progress.faulty == 0 ? 0 : 1;
+    reached += progress.reached[row];
+    all_reached = all_reached && progress.reached[row] > 0;
+  }
+  std::printf("%u points, %u with complaints\n", reached, progress.faulty.load());
+  if (!all_reached)
+    std::puts("a scenario has never been killed");
+  return done && all_reached && progress.faulty == 0 ? 0 : 1;
 }

@@ -315,10 +315,14 @@ std::vector<std::string> Node::records() const {
 
 std::vector<std::string> Node::held_locks() const {
   std::vector<std::string> held;
-  for (const char* name : {"block-drbd/r0.lock", "block-drbd/r0.keeper", "xen-hotplug/block"}) {
-    const Fd file(::open(run(name).c_str(), O_RDWR | O_CLOEXEC));
-    if (file && ::flock(file.get(), LOCK_EX | LOCK_NB) != 0)
-      held.emplace_back(name);
+  for (const char* directory : {"block-drbd", "xen-hotplug"}) {
+    std::error_code error;
+    for (fs::directory_iterator entry(run(directory), error), end; !error && entry != end;
+         entry.increment(error)) {
+      const Fd file(::open(entry->path().c_str(), O_RDWR | O_CLOEXEC));
+      if (file && ::flock(file.get(), LOCK_EX | LOCK_NB) != 0)
+        held.push_back(std::string(directory) + '/' + entry->path().filename().string());
+    }
   }
   return held;
 }
