@@ -122,7 +122,7 @@ class Healer {
     if (!answer)
       return failure(answer.error());
     if (!answer->ok())
-      return failure("DRBD says \"" + answer->text + '"');
+      return failure("DRBD says " + drbd::quoted(*answer));
     ward_.report.tell(Severity::Info,
                       "DRBD resource " + resource.name +
                           ": the nodes had parted because they differ in allow-two-primaries, as "
@@ -142,7 +142,7 @@ class Healer {
     if (!answer)
       return failure(answer.error());
     if (!answer->ok())
-      return failure("DRBD says \"" + answer->text + '"');
+      return failure("DRBD says " + drbd::quoted(*answer));
     return {};
   }
 

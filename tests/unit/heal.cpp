@@ -165,6 +165,15 @@ TEST_CASE("what else parts two nodes is a person's to mend", "[heal]") {
   CHECK(node.drbd.count("two-primaries no") == 0);
 }
 
+TEST_CASE("nodes that only their data parts are left alone", "[heal]") {
+  Parted node(GENERATE(8, 9));
+  node.parts();
+  node.log.text.clear();
+  node.says("Split-Brain detected but unresolved, dropping connection!");
+  REQUIRE(node.heals(10min));
+  CHECK(node.drbd.calls.empty());
+}
+
 TEST_CASE("what cannot be done now is done later, and told once", "[heal]") {
   Parted node(GENERATE(8, 9));
   node.parts();
@@ -182,6 +191,15 @@ TEST_CASE("what cannot be done now is done later, and told once", "[heal]") {
       node.drbd.at_connect = [&] { node.connects(); };
     });
     words = "in use";
+  }
+  SECTION("drbdadm dies") {
+    node.drbd.connect_answer = drbd::Answer{.exit_code = 137, .code = {}, .text = ""};
+    node.drbd.at_connect = nullptr;
+    node.clock.at(3min, [&] {
+      node.drbd.connect_answer = drbd::Answer{};
+      node.drbd.at_connect = [&] { node.connects(); };
+    });
+    words = "DRBD says exit code 137";
   }
   SECTION("DRBD does not answer") {
     node.drbd.takes = 1min;
