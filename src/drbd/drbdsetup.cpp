@@ -83,8 +83,9 @@ class Drbdsetup final : public Drbd {
     }
     const auto found = std::find_if(resources->begin(), resources->end(),
                                     [&](const Resource& each) { return each.name == resource; });
-    if (found == resources->end())
-      return absent(resource);
+    if (found == resources->end())  // it may be Primary all the same
+      return failure("the state of DRBD resource " + resource +
+                     " cannot be read: `drbdsetup status " + resource + "` does not tell of it");
     if (*generation == Generation::V8) {
       const auto proc = text_or_nothing(read_file(proc_drbd_));
       if (!proc)
