@@ -90,6 +90,7 @@ class Release {
       return failure(lock.error());
     }
     trouble_.clear();
+    held_.clear();
     stays_ = false;
     auto turn = take_turn();
     if (!turn) {

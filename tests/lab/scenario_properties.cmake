@@ -35,6 +35,11 @@ set_tests_properties(
   "lab:a guest lives through anything in any order - its records are whole"
   PROPERTIES LABELS "lab;long")
 
+# As long as LAB_SOAK says.
+set_tests_properties(
+  "lab:a guest lives through anything in any order - its records are whole"
+  PROPERTIES TIMEOUT 7200)
+
 # Sixteen block scripts at once on the node's one emulated processor come near the toolstack's time
 # limit: no more than one other test may slow them.
 set_tests_properties(

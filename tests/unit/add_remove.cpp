@@ -932,6 +932,14 @@ TEST_CASE("DRBD does not make the resource Secondary, and says nothing") {
   }
 }
 
+TEST_CASE("DRBD refuses to give the role back, and then says nothing more") {
+  FakeNode node(GENERATE(8, 9));
+  REQUIRE(add(node, 5));
+  node.drbd.open.insert(1);
+  node.clock.at(10s, [&] { node.drbd.takes = 1min; });
+  CHECK(says(remove(node, 5), "may still be Primary on this node, or become so"));
+}
+
 TEST_CASE("what cannot be written down keeps no role: it is given back at once, and it is told") {
   FakeNode node(GENERATE(8, 9));
   SECTION("at the end of a guest") {
