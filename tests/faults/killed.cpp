@@ -159,7 +159,10 @@ void hand_over_ends(Scene& scene, const Traced& run) {
   kept_its_word(scene, arriving, run, true);
 }
 
-void nothing_to_look_at(Scene&, const Traced&) {}
+void remove_ends(Scene& scene, const Traced& run) {
+  scene.expect(run.code != 0 || !scene.node.drbd().is_primary,
+               "remove succeeded, and the node is Primary");
+}
 
 const std::vector<Scenario> scenarios{
     {"a guest starts, and libxl calls remove",
@@ -190,13 +193,21 @@ const std::vector<Scenario> scenarios{
      },
      [](Scene& scene, const Traced& run) {
        allows_one_primary(scene);
-       scene.expect(run.code != 0 || !scene.node.drbd().is_primary,
-                    "remove succeeded, and the node is Primary");
+       remove_ends(scene, run);
      },
      [](Scene& scene) {
        scene.node.destroy(first);
        starts_and_ends(scene, second);
      }},
+    {"the toolstack gave a disk up, and the kernel lets go of it",
+     {"gone"},
+     first,
+     [](Scene& scene) {
+       runs(scene, first);
+       scene.node.destroy(first);
+     },
+     [](Scene& scene, const Traced&) { allows_one_primary(scene); },
+     [](Scene& scene) { starts_and_ends(scene, second); }},
     {"a guest arrives, and is migrated again",
      {"add"},
      arriving,
@@ -226,7 +237,7 @@ const std::vector<Scenario> scenarios{
            [](DrbdState& state) { state.peer_is_primary = state.two_primaries = true; });
        scene.node.close(first);
      },
-     nothing_to_look_at,
+     remove_ends,
      [](Scene& scene) {
        scene.node.destroy(first);
        arrives_and_ends(scene, arriving_again);
