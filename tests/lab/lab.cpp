@@ -117,6 +117,14 @@ int count_lines(const std::string& text, const std::string& words) {
   return count;
 }
 
+std::string flat(const std::string& output) {
+  std::istringstream words(output);
+  std::string line;
+  for (std::string word; words >> word;)
+    line += word + ' ';
+  return line;
+}
+
 // ---- Task ----
 
 bool Task::runs() {
@@ -290,6 +298,16 @@ void Node::reports(const std::string& guest, const std::string& line, int times,
   REQUIRE((line.rfind("RECORD", 0) == 0 || found.output.rfind("RECORD", 0) != 0));
 }
 
+void Node::finds_records(const std::string& guest, long reported, int times) {
+  reports(guest, "record chain [0-9]+\\.\\.[0-9]+ ok", times);
+  std::istringstream lines(console(guest));
+  long last = -1;
+  for (std::string line; std::getline(lines, line);)
+    std::sscanf(line.c_str(), "record chain %*d..%ld ok", &last);
+  INFO("the last record that " << guest << " found when it started on " << name());
+  REQUIRE(last >= reported);
+}
+
 Backend Node::backend(const std::string& guest, int device) {
   const std::string path =
       "/local/domain/0/backend/vbd/$(xl domid " + guest + ")/" + std::to_string(device) + "/";
@@ -301,6 +319,17 @@ Backend Node::backend(const std::string& guest, int device) {
 
 std::string Node::log() {
   return tries("cat /var/log/messages /var/log/xen/*.log 2>/dev/null").output;
+}
+
+void Node::explains(const std::string& resource, const std::string& words, int status) {
+  Typed last;
+  eventually([&] {
+    last = tries("block-drbd test " + resource);
+    return last.status == status && flat(last.output).find(words) != std::string::npos;
+  });
+  INFO(name() << "# block-drbd test " << resource << '\n' << last.output);
+  REQUIRE_THAT(flat(last.output), Catch::Matchers::ContainsSubstring(words));
+  REQUIRE(last.status == status);
 }
 
 std::string Node::chain_on_disk(int disk) {

@@ -30,6 +30,9 @@ inline constexpr int disk_of_buster = 3;  ///< its first volume
 
 // Holds Wheezy's device open, as a backup that reads the running guest's disk would.
 inline constexpr const char* hold_of_wheezy = "exec 9</dev/drbd1; exec sleep 600";
+// What `block-drbd test` says on a node that cannot see the other one.
+inline constexpr const char* wheezy_is_alone =
+    "(Connecting): nothing is replicated, and nobody here knows whether a guest runs there";
 
 /// The end of something that was typed on a node.
 struct Typed {
@@ -104,12 +107,17 @@ class Node {
                std::chrono::seconds limit = 180s);
   /// The number of the last record that the guest reported on this node; 0 without one.
   long last_record(const std::string& guest);
+  /// Waits until the guest has started here so many times, and has found its records whole up to
+  /// that one at least.
+  void finds_records(const std::string& guest, long reported, int times = 1);
   /// The guest's console on this node.
   std::string console(const std::string& guest);
   Backend backend(const std::string& guest, int device = xvda);
   /// Everything that our program and xl have said here since the scenario began: system log, xl's
   /// logs, and what the receiving end of a migration printed.
   std::string log();
+  /// Waits until `block-drbd test` says so, and ends with that; its words in one line.
+  void explains(const std::string& resource, const std::string& words, int status = 1);
   /// The records on the lower disk, past DRBD: "record chain 1..7 ok".
   std::string chain_on_disk(int disk);
 
@@ -213,6 +221,9 @@ class Lab {
 
 /// Waits until it is so; false after the limit.
 bool eventually(const std::function<bool()>& so, std::chrono::seconds limit = 120s);
+
+/// In one line: where it is broken into lines depends on what else it says.
+std::string flat(const std::string& output);
 
 /// The lines of text that contain the words, for messages of a failed demand.
 int count_lines(const std::string& text, const std::string& words);

@@ -25,6 +25,7 @@ set_tests_properties(
   "lab:a guest has its disk from a driver domain - the role there goes with it"
   "lab:a guest is on a stacked resource - it migrates to the third site"
   "lab:both nodes lose power - the guest starts on either, on one at a time"
+  "lab:both nodes lose power while the link is cut - the records of that time are found"
   "lab:the network is lost after the target's add - the guest goes on"
   "lab:the source loses power in the hand-over - the nodes find together again"
   "lab:the source loses power after the guest's arrival - it connects again"

@@ -22,15 +22,6 @@ std::vector<std::string> commands_in(const std::string& output) {
   return commands;
 }
 
-// In one line: where it is broken into lines depends on what else it says.
-std::string flat(const std::string& output) {
-  std::istringstream words(output);
-  std::string line;
-  for (std::string word; words >> word;)
-    line += word + ' ';
-  return line;
-}
-
 void is_fine(Node& node, const std::string& resource) {
   Typed last;
   eventually([&] { return (last = node.tries(block_drbd_test + resource)).status == 0; });
