@@ -7,6 +7,7 @@ set_tests_properties(
   "lab:a node stands still for a while - no other gets its guest, which then goes on"
   "lab:the disk of the source, then of the target, fails in a migration - the guest arrives"
   "lab:a verify runs, and packets are lost - a guest starts, migrates and ends"
+  "lab:a link is slow - a guest starts, migrates there and back, and ends"
   "lab:a link works in one direction only - no other node gets the guest"
   "lab:a fence handler fails, hangs, or fences - the guest starts only then"
   "lab:a disk fails, the link flaps, a resync runs - the guest loses nothing, and migrates if it may"

@@ -23,6 +23,11 @@ void loses(Node& node, int percent) {
   node.types("tc qdisc replace dev eth0 root netem loss " + std::to_string(percent) + "%");
 }
 
+// What the node sends arrives so much later.
+void delays(Node& node, int milliseconds) {
+  node.types("tc qdisc replace dev eth0 root netem delay " + std::to_string(milliseconds) + "ms");
+}
+
 }  // namespace
 
 TEST_CASE_METHOD(
@@ -55,6 +60,25 @@ TEST_CASE_METHOD(Lab, "a verify runs, and packets are lost - a guest starts, mig
   has_moved(node1, node2, "wheezy", "Wheezy");
   REQUIRE(is_verifying());
   must_end(node2, "wheezy", "Wheezy", disk_of_wheezy);
+}
+
+TEST_CASE_METHOD(Lab, "a link is slow - a guest starts, migrates there and back, and ends") {
+  for (Node* node : {&node1, &node2}) {
+    // DRBD takes a node for dead that does not answer within half a second, and here this would be
+    // near to it.
+    node->types("drbdadm net-options --ping-timeout=50 Wheezy");
+    delays(*node, 200);
+  }
+  node1.types("xl create /etc/xen/wheezy.cfg 'type=\"pvh\"'");
+  node1.guest_writes("wheezy");
+  REQUIRE_THAT(node2.fails("xl create /etc/xen/wheezy.cfg"),
+               ContainsSubstring("Wheezy is Primary on the other node"));
+  node2.left_nothing("Wheezy");
+  must_migrate(node1, node2, "wheezy");
+  has_moved(node1, node2, "wheezy", "Wheezy");
+  must_migrate(node2, node1, "wheezy");
+  has_moved(node2, node1, "wheezy", "Wheezy");
+  must_end(node1, "wheezy", "Wheezy", disk_of_wheezy);
 }
 
 TEST_CASE_METHOD(Lab, "a link works in one direction only - no other node gets the guest") {
