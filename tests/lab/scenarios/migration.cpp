@@ -254,6 +254,8 @@ TEST_CASE_METHOD(Lab, "the final report of a migration is lost - the guest runs 
   REQUIRE(node1.has_guest("wheezy--migratedaway"));
   REQUIRE(node1.role("Wheezy") == "Primary");
   REQUIRE(node2.has_window("Wheezy"));
+  node1.explains("Wheezy", "Wheezy is held by guest wheezy--migratedaway");
+  node2.explains("Wheezy", "waits for the migration's source to let go", 0);
   node1.types("xl destroy wheezy--migratedaway");
   has_moved(node1, node2, "wheezy", "Wheezy");
   must_end(node2, "wheezy", "Wheezy", disk_of_wheezy);

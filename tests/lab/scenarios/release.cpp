@@ -52,6 +52,7 @@ TEST_CASE_METHOD(Lab,
     REQUIRE_THAT(node1.log(), ContainsSubstring(words));
   }
   REQUIRE(node1.role("Wheezy") == "Primary");
+  node1.explains("Wheezy", "as soon as the device is free. End what has it open: sleep (");
 
   // Nobody types anything: the role is given back, and the guest can start elsewhere.
   holder.killed();
