@@ -91,6 +91,7 @@ TEST_CASE_METHOD(Lab,
   node2.freezes();
   refused_for_absence(node1, "wheezy", "Wheezy");
   node1.left_nothing("Wheezy");
+  node1.explains("Wheezy", wheezy_is_alone);
   node2.thaws();
   node1.waits_until_up_to_date("Wheezy");
   node2.guest_writes("wheezy");
