@@ -77,7 +77,7 @@ class RealDevices final : public Devices {
       std::string id, parent, device, directory, mount_point;
       words >> id >> parent >> device >> directory >> mount_point;
       if (device == text)
-        uses.push_back("mounted on " + mount_point);
+        uses.push_back("mounted on " + printable(mount_point));
     }
     std::ifstream swaps(root_ + "/proc/swaps");
     for (std::string line; std::getline(swaps, line);)
@@ -143,7 +143,7 @@ class RealDevices final : public Devices {
     std::ifstream file(root_ + "/sys/class/block/" + holder + "/dm/name");
     std::string name;
     std::getline(file, name);
-    return name.empty() ? holder : holder + " (" + name + ", see `dmsetup ls`)";
+    return name.empty() ? holder : holder + " (" + printable(name) + ", see `dmsetup ls`)";
   }
 
   std::string root_;

@@ -80,6 +80,16 @@ TEST_CASE("mounts of the device are named", "[device]") {
   CHECK(root.host_uses(2).empty());
 }
 
+TEST_CASE("whatever a mount point and a logical volume are called is made safe for a message",
+          "[device]") {
+  const Root root;
+  root.write("proc/self/mountinfo", "40 22 147:1 / /media/a\x1b[2J rw - ext4 /dev/drbd1 rw\n");
+  root.holder(1, "dm-3");
+  root.write("sys/class/block/dm-3/dm/name", "vg0-\x1b[2J\n");
+  CHECK(root.host_uses(1) ==
+        Words{"mounted on /media/a?[2J", "used by dm-3 (vg0-?[2J, see `dmsetup ls`)"});
+}
+
 TEST_CASE("device-mapper and md on top of the device are named", "[device]") {
   const Root root;
   root.holder(1, "dm-3");
