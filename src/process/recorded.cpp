@@ -33,12 +33,13 @@ class Recorded final : public Processes {
 /// The length of a line of what a tool says.
 constexpr std::size_t longest_line = 1000;
 
-/// Each line with blanks before it.
+/// Each line with blanks before it, and for each tab, as `drbdsetup show` has them.
 std::string indented(std::string_view text) {
   std::string out;
   while (!text.empty()) {
-    const std::string_view line = text.substr(0, text.find('\n'));
+    std::string line(text.substr(0, text.find('\n')));
     text.remove_prefix(std::min(line.size() + 1, text.size()));
+    std::ranges::replace(line, '\t', ' ');
     out.append("    ").append(printable(line, longest_line)).append("\n");
   }
   return out;
@@ -55,7 +56,7 @@ std::string in_words(const std::vector<Run>& runs) {
   for (const Run& run : runs) {
     text += "\n$";
     for (const std::string& word : run.argv)
-      text += ' ' + word;
+      text += ' ' + printable(word, longest_line);
     text += "    # " + std::to_string(run.took.count()) + " ms, ";
     if (run.result)
       text += "exit code " + std::to_string(run.result->exit_code) + '\n' +
