@@ -9,6 +9,7 @@
 
 #include "hotplug/survey.h"
 #include "process/detached.h"
+#include "spec/disk_spec.h"
 
 namespace block_drbd::diagnose {
 
@@ -75,7 +76,8 @@ void look_at_drbd(Facts& facts, const Sources& sources, const std::set<std::stri
   facts.has_drbdadm = configured || configured.error().code != ENOENT;
 
   for (const drbd::Settings& each : facts.drbd.settings)
-    if (each.allows_two_primaries())
+    if (each.allows_two_primaries() &&
+        is_resource_name(each.resource))  // else it could be an option
       if (const auto is = sources.drbd.configured_two_primaries(each.resource, limit))
         facts.two_primaries_configured[each.resource] = *is;
   if (std::ranges::any_of(facts.drbd.resources, is_parted)) {

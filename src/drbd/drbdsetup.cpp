@@ -27,6 +27,11 @@ std::string what_was_said(const process::Output& output) {
                       : printable(take_line(text));
 }
 
+/// Neither missing nor an option.
+bool is_argument(std::string_view word) {
+  return !word.empty() && word.front() != '-';
+}
+
 /// ENOENT from a tool is a missing tool, and nothing about the resource.
 tl::unexpected<Error> not_enoent(const Error& error) {
   return failure(error.message, error.code == ENOENT ? 0 : error.code);
@@ -144,11 +149,11 @@ class Drbdsetup final : public Drbd {
       return absent(resource.name);
     std::vector<std::string> argv{"drbdsetup", "net-options"};
     if (*generation == Generation::V8) {
-      if (connection.local_address.empty() || connection.peer_address.empty())
+      if (!is_argument(connection.local_address) || !is_argument(connection.peer_address))
         return failure("DRBD tells no addresses of the connection of resource " + resource.name);
       argv.insert(argv.end(), {connection.local_address, connection.peer_address});
     } else {
-      if (!connection.node_id)
+      if (connection.node_id.value_or(-1) < 0)
         return failure("DRBD tells no node id of the peer " + connection.peer + " of resource " +
                        resource.name);
       argv.insert(argv.end(), {resource.name, std::to_string(*connection.node_id)});
@@ -183,7 +188,7 @@ class Drbdsetup final : public Drbd {
       return absent(resource.name);
     std::vector<std::string> argv{"drbdadm", "connect", resource.name};
     if (*generation == Generation::V9) {
-      if (!node_id)
+      if (node_id.value_or(-1) < 0)
         return failure("DRBD tells no node id of the peer of resource " + resource.name);
       argv.front() = "drbdsetup";
       argv.push_back(std::to_string(*node_id));

@@ -45,6 +45,8 @@ Result<std::vector<Resource>> what_is_up(const std::vector<Settings>& settings,
       resources.push_back(std::move(*told[i]));
       continue;
     }
+    if (!is_resource_name(settings[i].resource))  // it could be an option
+      return status("");
     auto asked = status(settings[i].resource);
     if (!asked || asked->size() != 1)
       return status("");

@@ -40,10 +40,11 @@ class Node final : public process::Processes {
   }
 
   std::vector<std::string> asked;
+  std::string beginning = "m";  ///< of their names
 
  private:
-  static std::string name(int i) { return 'm' + std::to_string(i); }
-  static std::string shown(int i) {
+  std::string name(int i) const { return beginning + std::to_string(i); }
+  std::string shown(int i) const {
     return "resource " + name(i) +
            " {\n  _remote_host { address ipv4 10.0.0.2:7789; }\n  _this_host {\n    address ipv4 "
            "10.0.0.1:7789;\n    volume 0 { device minor " +
@@ -91,6 +92,13 @@ TEST_CASE("about many that are not well all are asked at once", "[drbd]") {
   REQUIRE(overview);
   CHECK(node.asked == Asked{"show", "status"});
   CHECK(overview->resources.size() == 500);
+}
+
+TEST_CASE("no name becomes an option", "[drbd]") {
+  Node node(500, 2);
+  node.beginning = "-";
+  CHECK(node.overview()->resources.size() == 500);
+  CHECK(node.asked == Asked{"show", "status"});
 }
 
 TEST_CASE("a node without resources", "[drbd]") {

@@ -473,6 +473,20 @@ TEST_CASE("a connection that DRBD does not name is not guessed at", "[drbdsetup]
   CHECK(node9.processes.commands.empty());
 }
 
+TEST_CASE("no word of DRBD's becomes an option of a tool", "[drbdsetup]") {
+  ConnectionSettings connection;
+  connection.node_id = -1;
+  connection.local_address = "ipv4:10.0.0.2:7790";
+  connection.peer_address = "-f:10.0.0.1:7790";
+  Node node84 = Node::v84();
+  CHECK_FALSE(node84.drbd->set_two_primaries(resource("r0"), connection, true, 1s));
+  CHECK(node84.processes.commands.empty());
+  Node node9 = Node::v9();
+  CHECK_FALSE(node9.drbd->set_two_primaries(resource("r0"), connection, true, 1s));
+  CHECK_FALSE(node9.drbd->connect(resource("r0"), -1, 1s));
+  CHECK(node9.processes.commands.empty());
+}
+
 TEST_CASE("without the module no setting is changed", "[drbdsetup]") {
   Node node;
   ConnectionSettings connection;
