@@ -91,13 +91,29 @@ void fill(test::FakeStore& store, std::string_view lines) {
   }
 }
 
+bool is_number(std::string_view text) {
+  return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
 /// Below /local/domain/ID a guest owns data, control, device and more; not these.
-bool is_toolstacks(const std::string& path) {
-  if (path.starts_with("backend/"))
-    return true;
-  const std::string_view key = std::string_view(path).substr(path.rfind('/') + 1);
-  return path.starts_with("/local/domain/") && std::ranges::count(path, '/') == 4 &&
-         (key == "name" || key == "vm" || key == "target");
+bool is_toolstacks(std::string_view path) {
+  constexpr std::string_view homes = "/local/domain/";
+  const auto slash = path.rfind('/');
+  const std::string_view directory = path.substr(0, slash);
+  const std::string_view key = path.substr(slash + 1);
+  if (path.starts_with(homes))
+    return directory.size() > homes.size() && is_number(directory.substr(homes.size())) &&
+           (key == "name" || key == "vm" || key == "target");
+  return directory.starts_with("backend/") && xenstore::BackendPath::parse(directory) &&
+         (key == "state" || key == "params" || key == "mode" || key == "dev" ||
+          key == "physical-device");
+}
+
+/// The directory of all backends, or of those of a domain.
+bool is_of_backends(std::string_view path) {
+  constexpr std::string_view all = "backend/vbd";
+  return path == all || (path.starts_with(all) && path.find('/', all.size()) == all.size() &&
+                         path.find('/', all.size() + 1) == std::string_view::npos);
 }
 
 /// What is written are the answers that libxl and the backends wait for.
@@ -192,6 +208,8 @@ void feed_add_and_remove(std::string_view text) {
   demand_sentences(node);
   for (const std::string& path : node.store.asked_for)
     demand(is_toolstacks(path), "nothing is read that a guest can write", path);
+  for (const std::string& path : node.store.listed)
+    demand(is_of_backends(path), "nor listed", path);
   constexpr auto limits = 2 * (hotplug::time_limit + std::chrono::seconds(6));
   demand(node.clock.elapsed() <= limits, "both end in time",
          std::to_string(node.clock.elapsed().count()));

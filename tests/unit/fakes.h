@@ -56,6 +56,7 @@ class FakeStore : public xenstore::Store {
   }
 
   Result<std::vector<std::string>> list(const std::string& path) override {
+    listed.insert(path);
     std::set<std::string> names;
     for (const auto& [key, value] : values)
       if (key.starts_with(path + '/')) {
@@ -90,6 +91,7 @@ class FakeStore : public xenstore::Store {
 
   std::map<std::string, std::string> values;
   std::set<std::string> asked_for;  ///< what was read
+  std::set<std::string> listed;
   std::set<std::string> forbidden;
   std::set<xenstore::DomId> domains{0};
   std::function<void()> before_transaction;
