@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <iostream>
 
+#include "command_line.h"
 #include "config/config.h"
 #include "device/devices.h"
 #include "diagnose/target.h"
@@ -32,6 +33,28 @@ void feed_disk(std::string_view text) {
   if (target)
     demand(is_resource_name(target->spec.resource), "so has the disk of a line",
            target->spec.resource);
+}
+
+/// Words as they are typed: each ends with a NUL, or with its line.
+void feed_command_line(std::string_view text) {
+  std::vector<std::string> words;
+  while (!text.empty()) {
+    const std::string_view word = text.substr(0, text.find_first_of(std::string_view("\n\0", 2)));
+    text.remove_prefix(std::min(word.size() + 1, text.size()));
+    words.emplace_back(word);
+  }
+  const auto command = parse_command_line(words);
+  demand_told(command);
+  if (!command)
+    return;
+  demand(
+      command->verb == Verb::Keep ? is_resource_name(command->resource) : command->resource.empty(),
+      "a keeper has a name that may be an argument and a file's", command->resource);
+  demand(command->verb == Verb::Test || (command->asked.empty() && command->form == Form::Words &&
+                                         !command->every_verdict && !command->tells_commands),
+         "only a test is asked about something");
+  demand(command->form == Form::Words || (!command->every_verdict && !command->tells_commands),
+         "what is for a program is for nobody else");
 }
 
 void feed_backend_path(std::string_view text) {
@@ -107,8 +130,7 @@ void feed_answer(std::string_view text) {
   for (const int exit_code : {0, 5, 10, 11, 17, 20}) {
     const drbd::Answer answer = drbd::read_answer(exit_code, text);
     demand(answer.ok() == (exit_code == 0), "only the exit code tells a success");
-    demand(answer.text.find_first_of("\n\r\x1b") == std::string::npos, "an answer is one line",
-           answer.text);
+    demand_plain(answer.text);
   }
 }
 
@@ -134,6 +156,18 @@ void feed_proc_drbd(std::string_view text) {
 
 void feed_kernel_log(std::string_view text) {
   drbd::why_parted(text, some_resource(), "a");
+  std::set<std::string> of_lines;
+  for (std::string_view lines = text; !lines.empty();) {
+    const std::string_view line = drbd::take_line(lines);
+    for (const std::string& name : drbd::ever_parted_by_two_primaries(line)) {
+      const drbd::Resource resource{.name = name, .volumes = {}, .peers = {}};
+      demand(is_resource_name(name), "the healer is told of resources only", name);
+      demand(drbd::why_parted(line, resource, "") != drbd::Parted::Unknown,
+             "and of those that the line is about", line);
+      of_lines.insert(name);
+    }
+  }
+  demand(drbd::ever_parted_by_two_primaries(text) == of_lines, "no line hides another");
 }
 
 /// What `xl create --dryrun` printed.
@@ -157,6 +191,7 @@ const std::map<std::string_view, Feed>& targets() {
       {"add-and-remove", feed_add_and_remove},
       {"answer", feed_answer},
       {"backend-path", feed_backend_path},
+      {"command-line", feed_command_line},
       {"configuration", feed_configuration},
       {"disk", feed_disk},
       {"domain-name", feed_domain_name},
