@@ -189,14 +189,17 @@ void feed_xl(std::string_view text) {
 const std::map<std::string_view, Feed>& targets() {
   static const std::map<std::string_view, Feed> all = {
       {"add-and-remove", feed_add_and_remove},
+      {"ancestry", feed_ancestry},
       {"answer", feed_answer},
       {"backend-path", feed_backend_path},
       {"command-line", feed_command_line},
       {"configuration", feed_configuration},
+      {"devices", feed_devices},
       {"disk", feed_disk},
       {"domain-name", feed_domain_name},
       {"drbdsetup", feed_drbdsetup},
       {"dump", feed_dump},
+      {"inventory", feed_inventory},
       {"kernel-log", feed_kernel_log},
       {"proc-drbd", feed_proc_drbd},
       {"record", feed_record},

@@ -34,7 +34,10 @@ std::string_view take_part(std::string_view& text);
 
 // Those that are more than one reader.
 void feed_add_and_remove(std::string_view text);
+void feed_ancestry(std::string_view text);
+void feed_devices(std::string_view text);
 void feed_drbdsetup(std::string_view text);
+void feed_inventory(std::string_view text);
 void feed_test(std::string_view text);
 
 }  // namespace block_drbd::fuzz
