@@ -36,8 +36,8 @@ Result<void> publish_device(xenstore::Store& store, const xenstore::Backend& dis
       return failure(has_another_disk(**backend));
     if (!(*backend)->physical_device.empty())
       return failure("another block script has attached device " +
-                     printable((*backend)->physical_device) +
-                     " to backend " + path.text() + " meanwhile: only one may serve a disk");
+                     printable((*backend)->physical_device) + " to backend " + path.text() +
+                     " meanwhile: only one may serve a disk");
     return store.write_each({{path / "physical-device-path", node},
                              {path / "physical-device", physical_device},
                              {path / "hotplug-status", "connected"}});
