@@ -34,7 +34,8 @@ set_tests_properties(
   "lab:the target's keeper is killed - the source's keeper closes the window"
   "lab:the final report of a migration is lost - the guest runs on its target"
   "lab:block-drbd is installed as a package - a guest migrates, a purge brings the original"
-  "lab:a guest lives through anything in any order - its records are whole"
+  "lab:a guest is saved, and restored here and on the other node"
+  "lab:a guest has drbd:, phy: and file: disks - each is attached by its own way"
   PROPERTIES LABELS "lab;long")
 
 # As long as LAB_SOAK says.

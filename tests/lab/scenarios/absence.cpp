@@ -75,6 +75,8 @@ TEST_CASE_METHOD(Lab, "the link is cut under a guest - a start on the other side
   // At once: DRBD does not know yet.
   refused_for_absence(node2, "wheezy", "Wheezy");
   node2.left_nothing("Wheezy");
+  for (Node* node : {&node1, &node2})
+    node->explains("Wheezy", wheezy_is_alone);
   node1.guest_writes("wheezy");
   link_is_restored();
   node2.waits_until_up_to_date("Wheezy");

@@ -47,6 +47,7 @@ TEST_CASE_METHOD(Lab,
   const Typed refused = node1.migrates("wheezy", node2);
   REQUIRE(refused.status != 0);
   REQUIRE_THAT(node2.log(), ContainsSubstring("cannot be taken over"));
+  node2.explains("Wheezy", "Until then no guest can migrate to here");
   node1.guest_writes("wheezy");
   node2.becomes("Wheezy", "Secondary");
   is_copied_quickly(*this);
@@ -59,8 +60,8 @@ TEST_CASE_METHOD(Lab,
 
   node2.disk_fails();
   node2.guest_writes("wheezy");
-  REQUIRE_THAT(node2.tries("block-drbd test Wheezy").output,
-               ContainsSubstring("the disk of this node is Diskless"));
+  node2.explains("Wheezy", "the disk of this node is Diskless: the data is read and written");
+  node1.explains("Wheezy", " is Diskless: it holds no copy of the data");
   must_migrate(node2, node1, "wheezy");
   has_moved(node2, node1, "wheezy", "Wheezy");
   disk_works_again(node2, "Wheezy");

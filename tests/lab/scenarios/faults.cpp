@@ -16,6 +16,9 @@ void arrives_though_a_disk_fails(Lab& lab, Node& failing) {
   REQUIRE(migration.ends().status == 0);
   lab.has_moved(lab.node1, lab.node2, "wheezy", "Wheezy");
   lab.node2.guest_writes("wheezy");
+  Node& other = &failing == &lab.node1 ? lab.node2 : lab.node1;
+  failing.explains("Wheezy", "the disk of this node is Diskless: the data is read and written");
+  other.explains("Wheezy", " is Diskless: it holds no copy of the data");
 }
 
 // What the node sends is lost, so much of it in a hundred.
@@ -89,6 +92,8 @@ TEST_CASE_METHOD(Lab, "a link works in one direction only - no other node gets t
     const std::string answer = node2.fails("xl create /etc/xen/wheezy.cfg");
     REQUIRE_THAT(answer, ContainsSubstring("Wheezy is not connected to the other node"));
     REQUIRE(node2.role("Wheezy") == "Secondary");
+    for (Node* node : {&node1, &node2})
+      node->explains("Wheezy", "Wheezy is not connected to the other node (");
     node1.guest_writes("wheezy");
     loses(*mute, 0);
     node2.waits_until_up_to_date("Wheezy");
@@ -117,6 +122,7 @@ TEST_CASE_METHOD(Lab, "a fence handler fails, hangs, or fences - the guest start
   REQUIRE_THAT(node1.fails("xl create /etc/xen/wheezy.cfg"),
                ContainsSubstring("the other node could not be fenced"));
   node1.left_nothing("Wheezy");
+  node1.explains("Wheezy", wheezy_is_alone);
 
   fence_is("touch /run/fencing; sleep 600");
   REQUIRE_THAT(node1.fails("xl create /etc/xen/wheezy.cfg"),

@@ -23,7 +23,7 @@ void must_have_healed(Lab& lab, Node& booted) {
   REQUIRE_THAT(lab.node1.log() + lab.node2.log(), ContainsSubstring("connecting again"));
   for (Node* node : {&lab.node1, &lab.node2})
     REQUIRE(node->two_primaries("Wheezy") == "no");
-  booted.types("block-drbd test Wheezy");
+  booted.explains("Wheezy", "UpToDate Connected", 0);
 }
 
 }  // namespace
@@ -116,6 +116,7 @@ TEST_CASE_METHOD(Lab, "a migration fails as the target's resource is down - the 
   INFO(migration.output);
   REQUIRE(migration.status != 0);
   REQUIRE_THAT(node2.log(), ContainsSubstring("drbdadm up Wheezy"));
+  node2.explains("Wheezy", "Wheezy is configured but not up on this node");
   source_goes_on(*this);
 
   // The link comes back under the running guest, and the other disk gets what it missed.
@@ -138,6 +139,7 @@ TEST_CASE_METHOD(Lab, "a migration breaks off after the target's add - the guest
   node1.guest_writes("wheezy");
   REQUIRE(node2.role("Wheezy") == "Primary");
   REQUIRE(node2.has_window("Wheezy"));
+  node2.explains("Wheezy", "wheezy--incoming");
   node2.types("xl destroy wheezy--incoming");
   source_goes_on(*this);
 
@@ -167,6 +169,7 @@ TEST_CASE_METHOD(Lab, "the network is lost after the target's add - the guest go
   REQUIRE(node1.two_primaries("Wheezy") == "yes");
   REQUIRE(node2.two_primaries("Wheezy") == "yes");
   REQUIRE(node2.has_window("Wheezy"));
+  node2.explains("Wheezy", wheezy_is_alone);
   node2.types("ip link set eth0 up");
   node2.waits_until_up_to_date("Wheezy");
   source_goes_on(*this);
@@ -183,6 +186,7 @@ TEST_CASE_METHOD(Lab,
   node2.receives("wheezy");
   link_is_cut();
   REQUIRE(eventually([&] { return node2.connection("Wheezy") == "Connecting"; }));
+  node2.explains("Wheezy", wheezy_is_alone);
   node2.guest_writes("wheezy");
   holder.killed();
   node1.becomes("Wheezy", "Secondary");
@@ -201,6 +205,7 @@ TEST_CASE_METHOD(Lab, "the source loses power after the guest's arrival - it con
   REQUIRE(node2.has_window("Wheezy"));
   node1.loses_power();
   node2.keeps_no_window("Wheezy");
+  node2.explains("Wheezy", wheezy_is_alone);
   node2.guest_writes("wheezy");
   node1.boots();
   node1.waits_until_up_to_date("Wheezy");
@@ -230,6 +235,7 @@ TEST_CASE_METHOD(Lab, "the target's keeper is killed - the source's keeper close
   REQUIRE(eventually([&] { return node2.tries(keeper).status != 0; }));
   REQUIRE(node1.role("Wheezy") == "Primary");
   REQUIRE(node1.two_primaries("Wheezy") == "yes");
+  node2.explains("Wheezy", "Wheezy is Primary on this node and on another one");
   holder.killed();
   REQUIRE(migration.ends().status == 0);
   node1.becomes("Wheezy", "Secondary");
@@ -276,6 +282,7 @@ TEST_CASE_METHOD(Lab, "the target loses power in the hand-over - the nodes find 
   REQUIRE(eventually([&] { return node1.connection("Wheezy") == "Connecting"; }));
   node1.guest_writes("wheezy", 3);
   REQUIRE(node1.role("Wheezy") == "Primary");
+  node1.explains("Wheezy", wheezy_is_alone);
 
   // It comes back with the configured `no`, the source has `yes`. Who sees it first gives up for
   // good; the other may do so, too, or go on trying.
@@ -302,6 +309,7 @@ TEST_CASE_METHOD(Lab, "the source loses power in the hand-over - the nodes find 
   node2.tries("xl destroy wheezy--incoming");
   node2.becomes("Wheezy", "Secondary");
   REQUIRE(node2.two_primaries("Wheezy") == "yes");
+  node2.explains("Wheezy", wheezy_is_alone);
   node1.boots();
   node1.has_healer();
   node1.waits_until_up_to_date("Wheezy");

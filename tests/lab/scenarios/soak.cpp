@@ -221,7 +221,7 @@ class Soak {
 
 TEST_CASE_METHOD(Lab, "a guest lives through anything in any order - its records are whole") {
   const unsigned seed = setting("LAB_SEED", static_cast<unsigned>(std::random_device()()));
-  const unsigned minutes = setting("LAB_SOAK", 3);
+  const unsigned minutes = setting("LAB_SOAK", 2);
   std::cout << "LAB_SEED=" << seed << " LAB_SOAK=" << minutes << std::endl;
   INFO("LAB_SEED=" << seed);
   Soak soak(*this, seed);
