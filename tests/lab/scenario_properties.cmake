@@ -61,4 +61,5 @@ set_tests_properties(
   "lab:the target loses power in the hand-over - the nodes find together again"
   "lab:disks are attached in every spelling, and detached, one while it is used"
   "lab:a migration breaks off after the target's add - the guest goes on"
+  "lab:a guest lives through anything in any order - its records are whole"
   PROPERTIES COST 100)
