@@ -112,7 +112,7 @@ Decide each(unsigned type, const Fate& fate) {
 
 const Fate cut{.error = {}, .delay = 0ms, .is_cut = true};
 
-std::vector<Case> while_a_guest_starts() {
+std::vector<Case> while_a_guest_starts(unsigned requests) {
   std::vector<Fault> faults{
       {"each answer takes 20 ms", [](const Request&) { return late(20ms); }, {}},
       {"each answer takes 4 s", [](const Request&) { return late(4s); }, {"xenstore"}},
@@ -129,7 +129,6 @@ std::vector<Case> while_a_guest_starts() {
       {"nothing can be read", each(XS_READ, refused("EIO")), {"xenstore: cannot read"}},
       {"nothing can be listed", each(XS_DIRECTORY, refused("EIO")), {"xenstore: cannot list"}},
   };
-  const unsigned requests = requests_of(add_with);
   for (unsigned number = 1; number <= requests; ++number)
     faults.push_back(
         {"it is gone at request " + std::to_string(number), from(number, cut), {"xenstore"}, true});
@@ -141,14 +140,13 @@ std::vector<Case> while_a_guest_starts() {
   return cases_of(faults, add_with);
 }
 
-std::vector<Case> while_a_guest_ends() {
+std::vector<Case> while_a_guest_ends(unsigned requests) {
   std::vector<Fault> faults{
       {"each answer takes 20 ms", [](const Request&) { return late(20ms); }, {}},
       {"no answer at all", [](const Request&) { return late(for_ever); }, {"did not answer"}},
       {"nothing can be read", each(XS_READ, refused("EIO")), {"xenstore: cannot read"}},
       {"nothing can be listed", each(XS_DIRECTORY, refused("EIO")), {"xenstore: cannot list"}},
   };
-  const unsigned requests = requests_of(remove_with);
   for (unsigned number = 1; number <= requests; ++number)
     faults.push_back(
         {"it is gone at request " + std::to_string(number), from(number, cut), {"xenstore"}, true});
@@ -156,9 +154,8 @@ std::vector<Case> while_a_guest_ends() {
   return cases_of(faults, remove_with);
 }
 
-std::vector<Case> its_connection_breaks() {
+std::vector<Case> its_connection_breaks(unsigned requests) {
   std::vector<Case> cases;
-  const unsigned requests = requests_of(add_with);
   for (unsigned number = 1; number <= requests; ++number)
     cases.push_back(
         {"at request " + std::to_string(number), [number](Node& node, Complaints& complaints) {
@@ -177,9 +174,10 @@ std::vector<Case> its_connection_breaks() {
 }  // namespace
 
 TEST_CASE("xenstored misbehaves", "[xenstored]") {
+  const unsigned of_add = requests_of(add_with);
   play_all({
-      {"xenstored misbehaves while a guest starts", while_a_guest_starts()},
-      {"xenstored misbehaves while a guest ends", while_a_guest_ends()},
-      {"the connection to xenstored breaks while a guest starts", its_connection_breaks()},
+      {"xenstored misbehaves while a guest starts", while_a_guest_starts(of_add)},
+      {"xenstored misbehaves while a guest ends", while_a_guest_ends(requests_of(remove_with))},
+      {"the connection to xenstored breaks while a guest starts", its_connection_breaks(of_add)},
   });
 }

@@ -183,22 +183,20 @@ TEST_CASE("what cannot be done now is done later, and told once", "[heal]") {
     node.clock.at(3min, [&] { node.drbd.configured = false; });
     words = "line 7 of potato.res";
   }
-  SECTION("drbdadm cannot connect") {
-    node.drbd.connect_answer = drbd::Answer{.exit_code = 10, .code = 102, .text = "in use"};
+  const auto cannot_connect = [&](const drbd::Answer& answer) {
+    node.drbd.connect_answer = answer;
     node.drbd.at_connect = nullptr;
     node.clock.at(3min, [&] {
       node.drbd.connect_answer = drbd::Answer{};
       node.drbd.at_connect = [&] { node.connects(); };
     });
+  };
+  SECTION("drbdadm cannot connect") {
+    cannot_connect({.exit_code = 10, .code = 102, .text = "in use"});
     words = "in use";
   }
   SECTION("drbdadm dies") {
-    node.drbd.connect_answer = drbd::Answer{.exit_code = 137, .code = {}, .text = ""};
-    node.drbd.at_connect = nullptr;
-    node.clock.at(3min, [&] {
-      node.drbd.connect_answer = drbd::Answer{};
-      node.drbd.at_connect = [&] { node.connects(); };
-    });
+    cannot_connect({.exit_code = 137, .code = {}, .text = ""});
     words = "DRBD says exit code 137";
   }
   SECTION("DRBD does not answer") {
