@@ -11,7 +11,7 @@ lab_checkout=$(cd -- "$lab_source/../.." && pwd)
 lab_build=$(realpath -m -- "${LAB_BUILD:-$lab_checkout/build/lab}")
 # Node images, by content; shared by all checkouts of this user.
 lab_cache=${XDG_CACHE_HOME:-$HOME/.cache}/block-drbd-lab
-# The lab's own compiled programs (agent, recorder), where CMake leaves them.
+# The lab's own compiled programs (agent, at-call, recorder), where CMake leaves them.
 lab_programs=${LAB_PROGRAMS:-$lab_checkout/build/release/tests/lab}
 # The Debian release of the nodes.
 lab_suite=${LAB_SUITE:-bookworm}
