@@ -9,12 +9,12 @@ namespace block_drbd::diagnose {
 
 namespace {
 
-Disk look_at(const Facts& facts, Target target) {
-  Disk disk{.target = std::move(target),
-            .resource = nullptr,
-            .volume = nullptr,
-            .user = {},
-            .verdicts = {}};
+ExaminedDisk look_at(const Facts& facts, Target target) {
+  ExaminedDisk disk{.target = std::move(target),
+                    .resource = nullptr,
+                    .volume = nullptr,
+                    .user = {},
+                    .verdicts = {}};
   if (disk.target.driver_domain.empty())
     disk.resource = facts.drbd.resource(disk.target.spec.resource);
   if (disk.resource != nullptr)
@@ -28,9 +28,9 @@ Disk look_at(const Facts& facts, Target target) {
 }
 
 /// By one guest; a disk that may only be read can be had twice.
-bool is_named_twice(const std::vector<Disk>& disks, const Disk& disk) {
+bool is_named_twice(const std::vector<ExaminedDisk>& disks, const ExaminedDisk& disk) {
   return !disk.target.guest.empty() && disk.volume != nullptr &&
-         std::ranges::count_if(disks, [&](const Disk& each) {
+         std::ranges::count_if(disks, [&](const ExaminedDisk& each) {
            return each.volume == disk.volume && each.target.guest == disk.target.guest &&
                   each.target.access == policy::Access::ReadWrite;
          }) > 1;
@@ -56,8 +56,9 @@ bool Examination::has_problem() const {
 }
 
 bool Examination::is_fine() const {
-  return !has_problem() &&
-         std::ranges::all_of(disks, [](const Disk& disk) { return disk.verdicts.is_fine(); });
+  return !has_problem() && std::ranges::all_of(disks, [](const ExaminedDisk& disk) {
+    return disk.verdicts.is_fine();
+  });
 }
 
 Examination examine(const Facts& facts, const std::vector<Target>& asked) {
@@ -70,7 +71,7 @@ Examination examine(const Facts& facts, const std::vector<Target>& asked) {
     if (target.driver_domain.empty())
       named.insert(target.spec.resource);
   }
-  for (Disk& disk : examination.disks)
+  for (ExaminedDisk& disk : examination.disks)
     if (is_named_twice(examination.disks, disk))
       disk.verdicts = {.start = {.outcome = Outcome::Fails,
                                  .text = "two lines of the guest's configuration name this disk"},

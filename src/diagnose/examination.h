@@ -11,7 +11,7 @@
 namespace block_drbd::diagnose {
 
 /// One disk that was asked for, or one volume of the node.
-struct Disk {
+struct ExaminedDisk {
   Target target;
   const drbd::Resource* resource = nullptr;  ///< null: not up
   const drbd::Volume* volume = nullptr;      ///< null: not up, or there is no such volume
@@ -20,7 +20,7 @@ struct Disk {
 };
 
 struct Examination {
-  std::vector<Disk> disks;
+  std::vector<ExaminedDisk> disks;
   std::vector<std::string> not_up;  ///< configured; only where the whole node was asked for
   std::vector<Finding> findings;
 

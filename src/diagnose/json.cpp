@@ -73,7 +73,7 @@ Json peers_of(const drbd::Resource& resource, const drbd::Volume& volume) {
   return peers;
 }
 
-Json json_of(const Disk& disk) {
+Json json_of(const ExaminedDisk& disk) {
   Json json = {{"resource", disk.target.spec.resource}};
   if (disk.volume != nullptr) {
     json["volume"] = disk.volume->number;
@@ -105,7 +105,7 @@ std::string in_json(const Facts& facts, const Examination& examination) {
                {"disks", Json::array()},
                {"not-up", examination.not_up},
                {"findings", Json::array()}};
-  for (const Disk& disk : examination.disks)
+  for (const ExaminedDisk& disk : examination.disks)
     json["disks"].push_back(json_of(disk));
   for (const Finding& finding : examination.findings)
     json["findings"].push_back(json_of(finding));

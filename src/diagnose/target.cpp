@@ -12,7 +12,7 @@ namespace block_drbd::diagnose {
 namespace {
 
 constexpr std::string_view prefix = "drbd:";
-constexpr Duration limit = std::chrono::seconds(10);
+constexpr Duration answer_limit = std::chrono::seconds(10);
 
 std::string_view trimmed(std::string_view text) {
   const auto first = text.find_first_not_of(" \t");
@@ -117,7 +117,7 @@ Result<std::vector<Target>> targets_in_configuration(process::Processes& process
   const std::string file = std::filesystem::canonical(path, failed).string();
   if (failed)
     return failure(printable(path) + " cannot be read: " + failed.message());
-  const auto output = processes.run({"xl", "create", "--dryrun", file}, limit);
+  const auto output = processes.run({"xl", "create", "--dryrun", file}, answer_limit);
   if (!output)
     return failure("the configuration " + printable(path) +
                    " is read with xl: " + output.error().message);

@@ -150,7 +150,7 @@ class Words {
   std::string table() const {
     Table table({"device", "resource", "here", "", "there", "", "connection", "guest"});
     bool any = false;
-    for (const Disk& disk : examination_.disks)
+    for (const ExaminedDisk& disk : examination_.disks)
       if (disk.volume != nullptr) {
         add_rows(table, disk);
         any = true;
@@ -161,13 +161,13 @@ class Words {
                : "";
   }
 
-  static Colour colour_of(const Disk& disk) {
+  static Colour colour_of(const ExaminedDisk& disk) {
     if (!disk.verdicts.is_fine())
       return Colour::Bad;
     return disk.user ? Colour::Good : Colour::Plain;
   }
 
-  static void add_rows(Table& table, const Disk& disk) {
+  static void add_rows(Table& table, const ExaminedDisk& disk) {
     const drbd::Resource& resource = *disk.resource;
     const drbd::Volume& volume = *disk.volume;
     std::string name = resource.name;
@@ -208,7 +208,7 @@ class Words {
     row[6] = connection_of(peer, volume);
   }
 
-  static std::string title_of(const Disk& disk) {
+  static std::string title_of(const ExaminedDisk& disk) {
     const Target& target = disk.target;
     std::string title = target.spec.resource;
     const bool is_only_one =
@@ -238,19 +238,20 @@ class Words {
   }
 
   std::string verdicts() const {
-    std::vector<const Disk*> told;
-    for (const Disk& disk : examination_.disks)
+    std::vector<const ExaminedDisk*> told;
+    for (const ExaminedDisk& disk : examination_.disks)
       if (style_.every_verdict || !disk.verdicts.is_fine())
         told.push_back(&disk);
-    const auto name = [](const Disk& disk) { return disk.target.spec.resource; };
-    const auto pattern = [&](const Disk& disk) {
+    const auto name = [](const ExaminedDisk& disk) { return disk.target.spec.resource; };
+    const auto pattern = [&](const ExaminedDisk& disk) {
       return pattern_of(disk.verdicts.start.text + '\n' + disk.verdicts.migration.text, name(disk));
     };
     std::string text;
     for (const auto& group : alike(told, pattern))
       text += in_group(
-          group, [&](const Disk& disk) { return title_of(disk) + '\n' + both(disk.verdicts); },
-          [](const Disk& disk) { return title_of(disk); });
+          group,
+          [&](const ExaminedDisk& disk) { return title_of(disk) + '\n' + both(disk.verdicts); },
+          [](const ExaminedDisk& disk) { return title_of(disk); });
     return text;
   }
 
@@ -322,7 +323,7 @@ class Words {
 
   std::string summary() const {
     const auto count = [&](auto is_counted) {
-      return std::ranges::count_if(examination_.disks, is_counted, &Disk::verdicts);
+      return std::ranges::count_if(examination_.disks, is_counted, &ExaminedDisk::verdicts);
     };
     const auto elsewhere =
         count([](const Verdicts& each) { return each.start.outcome == Outcome::Elsewhere; });
@@ -373,7 +374,7 @@ Monitoring for_monitoring(const Facts& facts, const Examination& examination) {
   for (const Finding& each : examination.findings)
     if (each.is_problem)
       troubles.push_back(each.text);
-  for (const Disk& disk : examination.disks) {
+  for (const ExaminedDisk& disk : examination.disks) {
     if (disk.verdicts.is_fine())
       continue;
     if (disk.verdicts.start.outcome == Outcome::Elsewhere) {

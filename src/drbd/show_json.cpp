@@ -6,7 +6,7 @@ namespace block_drbd::drbd {
 
 namespace {
 
-constexpr std::string_view command = "drbdsetup show --json";
+constexpr std::string_view show_as_json = "drbdsetup show --json";
 
 /// The value of an option in the words of the text form.
 std::string option_text(const Json& value) {
@@ -51,14 +51,14 @@ Result<ConnectionSettings> read_connection(const Json& json) {
   read_addresses(connection, json);
   const Json& options = member(json, "net");
   if (!options.is_null() && !options.is_object())
-    return not_understood(command, "net");
+    return not_understood(show_as_json, "net");
   for (const auto& [name, value] : options.items())
     if (!set_net_option(connection, name, option_text(value)))
-      return not_understood(command, name + ": " + option_text(value));
+      return not_understood(show_as_json, name + ": " + option_text(value));
   return connection;
 }
 
-Result<Settings> read_resource(const Json& json) {
+Result<Settings> read_settings_of_resource(const Json& json) {
   Settings settings;
   settings.resource = text_of(json, "resource");
   const Json& options = member(json, "options");
@@ -66,7 +66,7 @@ Result<Settings> read_resource(const Json& json) {
     settings.quorum = option_text(quorum);
   const Json& connections = member(json, "connections");
   if (!is_list(connections))
-    return not_understood(command, "connections");
+    return not_understood(show_as_json, "connections");
   auto read = read_each(connections, read_connection);
   if (!read)
     return failure(std::move(read.error()));
@@ -77,10 +77,10 @@ Result<Settings> read_resource(const Json& json) {
 }  // namespace
 
 Result<std::vector<Settings>> read_show_json(std::string_view text) {
-  const auto list = read_list(command, text);
+  const auto list = read_list(show_as_json, text);
   if (!list)
     return failure(list.error());
-  return read_each(*list, read_resource);
+  return read_each(*list, read_settings_of_resource);
 }
 
 }  // namespace block_drbd::drbd

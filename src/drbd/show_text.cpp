@@ -26,7 +26,7 @@ namespace block_drbd::drbd {
 
 namespace {
 
-constexpr std::string_view command = "drbdsetup show";
+constexpr std::string_view show_as_text = "drbdsetup show";
 
 /// How far a fencing policy goes.
 int strength(std::string_view fencing) {
@@ -53,11 +53,11 @@ class ShowReader {
         continue;
       }
       if (!(kind == '{' ? open() : kind == '}' ? close() : set()))
-        return not_understood(command, start);
+        return not_understood(show_as_text, start);
       words_.clear();
     }
     if (!section_.empty() || !words_.empty())
-      return broke_off(command);
+      return broke_off(show_as_text);
     return std::move(resources_);
   }
 

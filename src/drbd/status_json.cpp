@@ -5,7 +5,7 @@ namespace block_drbd::drbd {
 
 namespace {
 
-constexpr std::string_view command = "drbdsetup status --json";
+constexpr std::string_view status_as_json = "drbdsetup status --json";
 
 Volume read_volume(const Json& json) {
   Volume volume;
@@ -39,7 +39,7 @@ Result<Peer> read_peer(const Json& json) {
   peer.role = role_from(text_of(json, "peer-role"));
   const Json& volumes = member(json, "peer_devices");
   if (!is_list(volumes))
-    return not_understood(command, "peer_devices");
+    return not_understood(status_as_json, "peer_devices");
   for (const Json& each : volumes)
     peer.volumes.push_back(read_peer_volume(each));
   return peer;
@@ -56,7 +56,7 @@ Result<Resource> read_resource(const Json& json) {
   const Json& volumes = member(json, "devices");
   const Json& peers = member(json, "connections");
   if (!is_list(volumes) || !is_list(peers))
-    return not_understood(command, is_list(peers) ? "devices" : "connections");
+    return not_understood(status_as_json, is_list(peers) ? "devices" : "connections");
   for (const Json& each : volumes)
     resource.volumes.push_back(read_volume(each));
   auto read = read_each(peers, read_peer);
@@ -69,7 +69,7 @@ Result<Resource> read_resource(const Json& json) {
 }  // namespace
 
 Result<std::vector<Resource>> read_status_json(std::string_view text) {
-  const auto list = read_list(command, text);
+  const auto list = read_list(status_as_json, text);
   if (!list)
     return failure(list.error());
   return read_each(*list, read_resource);

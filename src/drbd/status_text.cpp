@@ -18,7 +18,7 @@ namespace block_drbd::drbd {
 
 namespace {
 
-constexpr std::string_view command = "drbdsetup status";
+constexpr std::string_view status_as_text = "drbdsetup status";
 
 /// The volume that the words are about. Without --verbose a single volume is not numbered: it is 0.
 template <typename AnyVolume>
@@ -110,7 +110,7 @@ Result<std::vector<Resource>> read_status_text(std::string_view text) {
       continue;  // "# No currently configured DRBD found."
     if (!in_resource) {
       if (line.front() == ' ' || !is_name(word))
-        return not_understood(command, line);
+        return not_understood(status_as_text, line);
       resources.emplace_back().name = word;
       in_resource = true;
       word = take_word(rest);
@@ -120,10 +120,10 @@ Result<std::vector<Resource>> read_status_text(std::string_view text) {
     }
     for (; !word.empty(); word = take_word(rest))
       if (!set(resources.back(), word))
-        return not_understood(command, line);
+        return not_understood(status_as_text, line);
   }
   if (in_resource || !whole_lines)
-    return broke_off(command);
+    return broke_off(status_as_text);
   return resources;
 }
 

@@ -47,14 +47,14 @@ constexpr unsigned longest_step_back = 1500;
 enum class Awaited { Answer, Peer, Link, Data, Refusal, Window, Close, Node, XenLock };
 
 /// The end of one turn under the lock: the disk is attached, or a pause and another turn.
-struct Turn {
+struct TurnEnd {
   bool done = false;
   Duration pause{0};
 };
 
-constexpr Turn done_turn{.done = true, .pause = Duration(0)};
+constexpr TurnEnd done_turn{.done = true, .pause = Duration(0)};
 
-Turn again_after(Duration pause) {
+TurnEnd again_after(Duration pause) {
   return {.done = false, .pause = pause};
 }
 
@@ -173,7 +173,7 @@ class Attaching {
     return true;
   }
 
-  Result<Turn> take_turn() {
+  Result<TurnEnd> take_turn() {
     const auto lock = lock_resource(host_, request_.resource, budget_);
     if (!lock)
       return failure(lock.error());
@@ -303,7 +303,8 @@ class Attaching {
       situation.waited_for_link = policy::patience_for_link;
   }
 
-  Result<Turn> promote(const Decision& decision, const Survey& seen, const drbd::Volume& volume) {
+  Result<TurnEnd> promote(const Decision& decision, const Survey& seen,
+                          const drbd::Volume& volume) {
     bool is_primary = volume.role.value_or(seen.resource.role) == Role::Primary;
     if (!claim_)
       for (const drbd::Volume& left : left_under_our_name(seen, volume)) {
@@ -386,8 +387,8 @@ class Attaching {
     });
   }
 
-  Result<Turn> wait_for_close(const drbd::Volume& volume, const drbd::Answer& answer,
-                              const std::string& why) {
+  Result<TurnEnd> wait_for_close(const drbd::Volume& volume, const drbd::Answer& answer,
+                                 const std::string& why) {
     const std::string node = "/dev/drbd" + std::to_string(volume.minor);
     const std::string what = node + " is held open on this node, and not by a guest that runs here";
     const std::string says = "DRBD says " + drbd::quoted(answer);
@@ -398,7 +399,7 @@ class Attaching {
                    request_.resource + "` for suspended I/O. " + says);
   }
 
-  Result<Turn> wait_for_window(const std::string& because) {
+  Result<TurnEnd> wait_for_window(const std::string& because) {
     if (waited(Awaited::Window) < patience_for_window)
       return wait_for(Awaited::Window, because);
     return failure(policy::cannot_be_taken_over(
@@ -422,7 +423,7 @@ class Attaching {
     return answer;
   }
 
-  Result<Turn> refused(const Decision& decision, const drbd::Answer& answer) {
+  Result<TurnEnd> refused(const Decision& decision, const drbd::Answer& answer) {
     const bool hand_over = decision.action == Action::HandOver;
     if (hand_over && policy::peer_is_primary(answer) && ++windows_ < most_windows)
       return again_after(pause_for_node);
@@ -493,7 +494,7 @@ class Attaching {
     return {};
   }
 
-  Result<Turn> step_back(const drbd::Resource& resource, const drbd::Volume& volume) {
+  Result<TurnEnd> step_back(const drbd::Resource& resource, const drbd::Volume& volume) {
     if (auto given = give_role_back(resource, volume); !given)
       return failure(given.error());
     host_.report.tell(Severity::Notice, "DRBD resource " + request_.resource +
@@ -516,7 +517,7 @@ class Attaching {
   }
 
   /// The resource is ours: hands the device over, still under the lock.
-  Result<Turn> attach(const Survey& seen, const drbd::Volume& volume) {
+  Result<TurnEnd> attach(const Survey& seen, const drbd::Volume& volume) {
     const auto node = host_.devices.node_of(volume.minor);
     if (!node)
       return failure(node.error());
@@ -554,7 +555,7 @@ class Attaching {
       if (promoted_)
         if (auto given = give_role_back(seen.resource, volume); !given)
           return failure(given.error());
-      return in_use ? Result<Turn>(again_after(pause_for_drbd)) : failure(in_use.error());
+      return in_use ? Result<TurnEnd>(again_after(pause_for_drbd)) : failure(in_use.error());
     }
 
     if (auto published = publish_device(host_.store, *disk_, request_.physical_device, **node);
@@ -598,7 +599,7 @@ class Attaching {
     return host_.records.write(*claim_);
   }
 
-  Result<Turn> wait_for(Awaited what, const std::string& because) {
+  Result<TurnEnd> wait_for(Awaited what, const std::string& because) {
     say_what_we_wait_for(what, because);
     switch (what) {
       case Awaited::Node:

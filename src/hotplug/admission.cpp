@@ -15,7 +15,7 @@ namespace {
 
 constexpr unsigned places = 4;
 /// Each try costs all of us a little, and hundreds may be waiting.
-constexpr Duration longest_pause{100};
+constexpr Duration longest_pause_for_place{100};
 /// Those who have the places may be stuck in DRBD: none has come free for so long then.
 constexpr Duration patience = std::chrono::seconds(5);
 /// What is left of the toolstack's time must do for the patience with a Primary peer
@@ -23,7 +23,7 @@ constexpr Duration patience = std::chrono::seconds(5);
 constexpr Duration longest_wait = std::chrono::seconds(10);
 static_assert(time_limit - rollback_reserve - longest_wait >= policy::patience_for_peer &&
               longest_wait < policy::patience_for_peer);
-constexpr Duration quiet_for = std::chrono::seconds(1);
+constexpr Duration quiet_about_place_for = std::chrono::seconds(1);
 
 /// Changes whenever one of us gets a place.
 std::array<std::int64_t, places> turns(record::Records& records) {
@@ -52,7 +52,7 @@ std::unique_ptr<record::Lock> take_place(record::Records& records, Clock& clock,
   std::optional<std::array<std::int64_t, places>> seen;
   TimePoint looked = begin;
   bool said = false;
-  for (Duration pause{1}; place && !*place; pause = std::min(pause * 2, longest_pause)) {
+  for (Duration pause{1}; place && !*place; pause = std::min(pause * 2, longest_pause_for_place)) {
     if (clock.now() - begin >= longest_wait)
       return nullptr;
     if (!seen || clock.now() - looked >= patience) {
@@ -64,7 +64,7 @@ std::unique_ptr<record::Lock> take_place(record::Records& records, Clock& clock,
     }
     if (!clock.wait(pause))
       return nullptr;
-    if (!said && clock.now() - begin >= quiet_for) {
+    if (!said && clock.now() - begin >= quiet_about_place_for) {
       report.tell(Severity::Notice,
                   "waiting, because this node attaches or detaches many disks at the moment");
       said = true;

@@ -15,8 +15,8 @@ namespace {
 
 /// A `remove` may be under way here that makes the nodes agree better than a haste would. And while
 /// the other node has not restored `no`, to try again only parts the two again.
-constexpr Duration first_pause = std::chrono::seconds(5);
-constexpr Duration longest_pause = std::chrono::seconds(80);
+constexpr Duration first_pause_between_tries = std::chrono::seconds(5);
+constexpr Duration longest_pause_between_tries = std::chrono::seconds(80);
 /// What parts the nodes so long after the last try is another event.
 constexpr Duration history_after = std::chrono::minutes(5);
 constexpr Duration nothing_to_do = std::chrono::hours(24);
@@ -43,7 +43,7 @@ class Healer {
 
  private:
   struct Tries {
-    Duration pause = first_pause;
+    Duration pause = first_pause_between_tries;
     TimePoint next;
   };
 
@@ -57,7 +57,7 @@ class Healer {
       const auto status = ward_.drbd.status(resource, status_limit);
       if (!status && status.error().code != ENOENT) {
         tell_once(resource, status.error().message);
-        next = std::min(next, ward_.clock.now() + longest_pause);
+        next = std::min(next, ward_.clock.now() + longest_pause_between_tries);
       }
       if (!status || policy::parted_by_two_primaries(*status, *log).empty())
         continue;
@@ -72,9 +72,9 @@ class Healer {
     const auto [found, is_new] = tries_.try_emplace(resource);
     Tries& tries = found->second;
     if (is_new || now - tries.next > history_after)
-      tries = {.pause = first_pause, .next = now + first_pause};
+      tries = {.pause = first_pause_between_tries, .next = now + first_pause_between_tries};
     if (now >= tries.next) {
-      tries.pause = std::min(tries.pause * 2, longest_pause);
+      tries.pause = std::min(tries.pause * 2, longest_pause_between_tries);
       tries.next = now + tries.pause;
       if (const auto connected = connect_again(resource); !connected)
         tell_once(resource,

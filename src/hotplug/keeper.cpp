@@ -22,11 +22,11 @@ namespace {
 constexpr Duration turn_limit = std::chrono::seconds(6);
 /// DRBD tells of its own changes at once. Not of a device that is closed (8.4), nor of the guest's
 /// name, which matters while the link is lost.
-constexpr Duration first_pause{50};
+constexpr Duration first_pause_of_keeper{50};
 constexpr Duration longest_pause_for_peer = std::chrono::seconds(2);
-constexpr Duration longest_pause = std::chrono::seconds(5);
+constexpr Duration longest_pause_of_keeper = std::chrono::seconds(5);
 /// A role that is not given back by then is told of.
-constexpr Duration quiet_for = std::chrono::seconds(30);
+constexpr Duration quiet_about_role_for = std::chrono::seconds(30);
 
 /// What DRBD did not answer in time may take effect later; not for ever.
 constexpr Duration answers_come_within = std::chrono::minutes(2);
@@ -74,7 +74,7 @@ class Keeper {
     else if (only_one = std::move(*lock); !only_one)
       return {};
     const auto watch = host_.drbd.watch(resource_);
-    for (Duration pause = first_pause;; pause *= 2) {
+    for (Duration pause = first_pause_of_keeper;; pause *= 2) {
       ask_configuration();
       {
         const Budget budget(host_.clock, turn_limit);
@@ -93,7 +93,7 @@ class Keeper {
       }
       if (asks_configuration_)
         continue;
-      pause = std::min(pause, waits_for_peer_ ? longest_pause_for_peer : longest_pause);
+      pause = std::min(pause, waits_for_peer_ ? longest_pause_for_peer : longest_pause_of_keeper);
       if (watch)
         (*watch)->wait(pause);
       else
@@ -152,7 +152,7 @@ class Keeper {
     bool late = false;
     for (const Claim& claim : claims)
       late = (claim.unanswered && is_late(claim.backend.text())) || late;
-    const bool quiet = host_.clock.now() - begin_ < quiet_for;
+    const bool quiet = host_.clock.now() - begin_ < quiet_about_role_for;
     bool tells = !quiet && !told_of_role_;
     const auto released = try_to_release(host_, *left, late, tells, budget);
     told_of_role_ = !quiet && !tells;

@@ -16,10 +16,10 @@ using record::Phase;
 
 namespace {
 
-constexpr Duration first_pause{20};
-constexpr Duration longest_pause{500};
+constexpr Duration first_pause_for_release{20};
+constexpr Duration longest_pause_for_release{500};
 /// blkback closes a device a moment after it has said so: nothing to speak of.
-constexpr Duration quiet_for = std::chrono::seconds(1);
+constexpr Duration quiet_about_release_for = std::chrono::seconds(1);
 /// A guest that reboots is back within seconds; the toolstack may be busy with others.
 constexpr Duration reboot_takes = std::chrono::minutes(1);
 /// What a demotion leaves for the look at what came of it.
@@ -45,7 +45,7 @@ class Release {
       : host_(host), use_(std::move(use)), budget_(budget) {}
 
   Result<void> run() {
-    Duration pause = first_pause;
+    Duration pause = first_pause_for_release;
     const TimePoint begin = host_.clock.now();
     bool said = false;
     for (;;) {
@@ -58,7 +58,7 @@ class Release {
       if (*turn == Turn::GivenUp || !budget_.allows_another_turn() ||
           !host_.clock.wait(budget_.left(pause)))
         return failure(not_released(), ETIMEDOUT);
-      if (!said && host_.clock.now() - begin >= quiet_for) {
+      if (!said && host_.clock.now() - begin >= quiet_about_release_for) {
         host_.report.tell(Severity::Notice,
                           "DRBD resource " + resource_ + ": trying " +
                               (stays_ ? "to note again that this use of it has ended"
@@ -66,7 +66,7 @@ class Release {
                               ", because " + joined(trouble_));
         said = true;
       }
-      pause = std::min(pause * 2, longest_pause);
+      pause = std::min(pause * 2, longest_pause_for_release);
     }
   }
 

@@ -6,7 +6,7 @@ namespace block_drbd::record {
 
 namespace {
 
-constexpr int version = 1;
+constexpr int claim_version = 1;
 
 constexpr std::pair<Phase, std::string_view> phases[] = {
     {Phase::Promoting, "promoting"}, {Phase::Attached, "attached"}, {Phase::Released, "released"}};
@@ -29,7 +29,7 @@ std::optional<Phase> phase_from(std::string_view text) {
 
 std::string to_json(const Claim& claim) {
   return text_of({
-      {"version", version},
+      {"version", claim_version},
       {"backend", claim.backend.text()},
       {"resource", claim.resource},
       {"volume", claim.volume},
@@ -45,7 +45,7 @@ std::string to_json(const Claim& claim) {
 }
 
 Result<Claim> claim_from_json(std::string_view text) {
-  return read_record<Claim>(text, version, [](const nlohmann::json& json) -> Result<Claim> {
+  return read_record<Claim>(text, claim_version, [](const nlohmann::json& json) -> Result<Claim> {
     const auto backend = xenstore::BackendPath::parse(json.at("backend").get<std::string>());
     if (!backend)
       return failure(backend.error());

@@ -6,7 +6,7 @@ namespace block_drbd::record {
 
 namespace {
 
-constexpr int version = 1;
+constexpr int held_version = 1;
 
 std::int64_t milliseconds(TimePoint time) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
@@ -23,7 +23,7 @@ Result<TimePoint> time_from(const nlohmann::json& json) {
 }  // namespace
 
 std::string to_json(const Held& held) {
-  return text_of({{"version", version},
+  return text_of({{"version", held_version},
                   {"resource", held.resource},
                   {"vm", held.vm},
                   {"until", milliseconds(held.until)}});
@@ -31,11 +31,11 @@ std::string to_json(const Held& held) {
 
 std::string to_json(const Outage& outage) {
   return text_of(
-      {{"version", version}, {"peer", outage.peer}, {"until", milliseconds(outage.until)}});
+      {{"version", held_version}, {"peer", outage.peer}, {"until", milliseconds(outage.until)}});
 }
 
 Result<Held> held_from_json(std::string_view text) {
-  return read_record<Held>(text, version, [](const nlohmann::json& json) {
+  return read_record<Held>(text, held_version, [](const nlohmann::json& json) {
     return time_from(json.at("until")).map([&](TimePoint until) {
       return Held{.resource = json.at("resource").get<std::string>(),
                   .vm = json.at("vm").get<std::string>(),
@@ -45,7 +45,7 @@ Result<Held> held_from_json(std::string_view text) {
 }
 
 Result<Outage> outage_from_json(std::string_view text) {
-  return read_record<Outage>(text, version, [](const nlohmann::json& json) {
+  return read_record<Outage>(text, held_version, [](const nlohmann::json& json) {
     return time_from(json.at("until")).map([&](TimePoint until) {
       return Outage{.peer = json.at("peer").get<std::string>(), .until = until};
     });

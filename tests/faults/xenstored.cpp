@@ -18,7 +18,7 @@ namespace {
 using Decide = std::function<Fate(const Request&)>;
 
 /// What is decided about requests, and what is said of it; nothing: it does no harm.
-struct Fault {
+struct XenstoredFault {
   std::string name;
   Decide decide;
   Words words;
@@ -47,7 +47,7 @@ void must_have_interfered(const XenstoredProxy& proxy, Complaints& complaints) {
 }
 
 /// Once xenstored is as it should be, what libxl does next makes all well.
-void add_with(Node& node, const Fault& fault, Complaints& complaints) {
+void add_with(Node& node, const XenstoredFault& fault, Complaints& complaints) {
   node.create(web);
   XenstoredProxy proxy(node.xenstored().socket(), fault.decide);
   node.xenstored_at(proxy.socket());
@@ -58,7 +58,7 @@ void add_with(Node& node, const Fault& fault, Complaints& complaints) {
   all_is_well_again(node, web, complaints);
 }
 
-void remove_with(Node& node, const Fault& fault, Complaints& complaints) {
+void remove_with(Node& node, const XenstoredFault& fault, Complaints& complaints) {
   node.create(web);
   judge_add(node, web, node.add(web), {}, complaints);
   node.close(web);
@@ -72,7 +72,7 @@ void remove_with(Node& node, const Fault& fault, Complaints& complaints) {
 }
 
 /// How many requests an add or a remove makes where nothing goes wrong.
-unsigned requests_of(void (*play)(Node&, const Fault&, Complaints&)) {
+unsigned requests_of(void (*play)(Node&, const XenstoredFault&, Complaints&)) {
   auto requests = std::make_shared<unsigned>(0);
   Node node;
   Complaints complaints;
@@ -90,10 +90,10 @@ unsigned requests_of(void (*play)(Node&, const Fault&, Complaints&)) {
   return *requests;
 }
 
-std::vector<Case> cases_of(const std::vector<Fault>& faults,
-                           void (*play)(Node&, const Fault&, Complaints&)) {
+std::vector<Case> cases_of(const std::vector<XenstoredFault>& faults,
+                           void (*play)(Node&, const XenstoredFault&, Complaints&)) {
   std::vector<Case> cases;
-  for (const Fault& fault : faults)
+  for (const XenstoredFault& fault : faults)
     cases.push_back({fault.name, [fault, play](Node& node, Complaints& complaints) {
                        play(node, fault, complaints);
                      }});
@@ -113,7 +113,7 @@ Decide each(unsigned type, const Fate& fate) {
 const Fate cut{.error = {}, .delay = 0ms, .is_cut = true};
 
 std::vector<Case> while_a_guest_starts(unsigned requests) {
-  std::vector<Fault> faults{
+  std::vector<XenstoredFault> faults{
       {"each answer takes 20 ms", [](const Request&) { return late(20ms); }, {}},
       {"each answer takes 4 s", [](const Request&) { return late(4s); }, {"xenstore"}},
       {"no answer at all", [](const Request&) { return late(for_ever); }, {"did not answer"}},
@@ -141,7 +141,7 @@ std::vector<Case> while_a_guest_starts(unsigned requests) {
 }
 
 std::vector<Case> while_a_guest_ends(unsigned requests) {
-  std::vector<Fault> faults{
+  std::vector<XenstoredFault> faults{
       {"each answer takes 20 ms", [](const Request&) { return late(20ms); }, {}},
       {"no answer at all", [](const Request&) { return late(for_ever); }, {"did not answer"}},
       {"nothing can be read", each(XS_READ, refused("EIO")), {"xenstore: cannot read"}},
@@ -159,13 +159,13 @@ std::vector<Case> its_connection_breaks(unsigned requests) {
   for (unsigned number = 1; number <= requests; ++number)
     cases.push_back(
         {"at request " + std::to_string(number), [number](Node& node, Complaints& complaints) {
-           const Fault fault{.name = {},
-                             .decide =
-                                 [number](const Request& request) {
-                                   return request.number == number ? cut : Fate{};
-                                 },
-                             .words = {"xenstore"},
-                             .may_be_too_late = true};
+           const XenstoredFault fault{.name = {},
+                                      .decide =
+                                          [number](const Request& request) {
+                                            return request.number == number ? cut : Fate{};
+                                          },
+                                      .words = {"xenstore"},
+                                      .may_be_too_late = true};
            add_with(node, fault, complaints);
          }});
   return cases;

@@ -8,6 +8,7 @@
 #include <string>
 
 namespace Catch::Matchers {
+// NOLINTNEXTLINE(readability-identifier-naming): Catch2's own name
 inline auto ContainsSubstring(const std::string& text) {
   return Contains(text);
 }

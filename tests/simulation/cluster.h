@@ -155,9 +155,7 @@ class Cluster {
   bool is_taken_for_source() const;
 
  private:
-  std::size_t index(int resource, int node) const {
-    return static_cast<std::size_t>(resource * nodes() + node);
-  }
+  int index(int resource, int node) const { return resource * nodes() + node; }
 
   void close_by_hand(int number);
 

@@ -159,7 +159,7 @@ class DrbdModel {
     std::uint64_t epoch = 0;
   };
 
-  std::size_t index(int a, int b) const { return static_cast<std::size_t>(a * shape_.nodes + b); }
+  int index(int a, int b) const { return a * shape_.nodes + b; }
   const Site& site(int resource, int node) const;
   Site& site(int resource, int node) {
     return const_cast<Site&>(std::as_const(*this).site(resource, node));

@@ -73,6 +73,10 @@ std::optional<int> wait_for(pid_t pid) {
   return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
+bool all_reaped() {
+  return ::waitpid(-1, nullptr, WNOHANG) == -1 && errno == ECHILD;
+}
+
 Child::Child(const std::function<int()>& body) : pid_(::fork()) {
   if (pid_ < 0)
     throw std::runtime_error("no process to be had");

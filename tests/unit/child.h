@@ -37,6 +37,9 @@ bool eventually(const std::function<bool()>& condition);
 /// The exit code of one of our children; 128 + n for signal n. Nothing when it does not end.
 std::optional<int> wait_for(pid_t pid);
 
+/// None of our children is left, not even as a zombie.
+bool all_reaped();
+
 /// A process that runs `body` and exits with what that returns.
 class Child {
  public:

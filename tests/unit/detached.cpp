@@ -76,10 +76,6 @@ struct Setting : TempDir {
   Subreaper subreaper{};
 };
 
-bool all_reaped() {
-  return ::waitpid(-1, nullptr, WNOHANG) == -1 && errno == ECHILD;
-}
-
 }  // namespace
 
 TEST_CASE("what is left behind runs with its arguments", "[detached]") {

@@ -20,7 +20,7 @@ std::string with_net(const std::string& option) {
          " } }";
 }
 
-bool refused(const std::string& text, const std::string& why) {
+bool refused_dump(const std::string& text, const std::string& why) {
   const std::string said = two_primaries(text);
   INFO(said);
   return said.find(why) != std::string::npos;
@@ -95,21 +95,21 @@ TEST_CASE("what only looks like the option is none", "[drbd][dump]") {
 }
 
 TEST_CASE("a dump that is not understood is an error", "[drbd][dump]") {
-  CHECK(refused("", "breaks off"));
-  CHECK(refused("# resource r0 on node1: not ignored, not stacked\n", "breaks off"));
-  CHECK(refused("resource r0 { net { allow-two-primaries no; }", "breaks off"));
-  CHECK(refused("resource r0 { net { allow-two-primaries no", "breaks off"));
-  CHECK(refused("resource r1 { }", "does not understand: 'resource r1 { }'"));
-  CHECK(refused("resource r0 { } resource r0 { }", "does not understand"));
-  CHECK(refused("common { }", "does not understand"));
-  CHECK(refused("resource r0 { } }", "does not understand"));
-  CHECK(refused("resource r0;", "does not understand"));
-  CHECK(refused("resource r0 { ; }", "does not understand"));
-  CHECK(refused("resource r0 { { } }", "does not understand"));
-  CHECK(refused("resource r0 { net { protocol } }", "does not understand"));
+  CHECK(refused_dump("", "breaks off"));
+  CHECK(refused_dump("# resource r0 on node1: not ignored, not stacked\n", "breaks off"));
+  CHECK(refused_dump("resource r0 { net { allow-two-primaries no; }", "breaks off"));
+  CHECK(refused_dump("resource r0 { net { allow-two-primaries no", "breaks off"));
+  CHECK(refused_dump("resource r1 { }", "does not understand: 'resource r1 { }'"));
+  CHECK(refused_dump("resource r0 { } resource r0 { }", "does not understand"));
+  CHECK(refused_dump("common { }", "does not understand"));
+  CHECK(refused_dump("resource r0 { } }", "does not understand"));
+  CHECK(refused_dump("resource r0;", "does not understand"));
+  CHECK(refused_dump("resource r0 { ; }", "does not understand"));
+  CHECK(refused_dump("resource r0 { { } }", "does not understand"));
+  CHECK(refused_dump("resource r0 { net { protocol } }", "does not understand"));
   for (const char* value : {"maybe", "\"\"", "yes yes", "no no", "Yes"}) {
     INFO(value);
-    CHECK(refused(with_net("allow-two-primaries " + std::string(value) + ";"),
-                  "does not understand: 'allow-two-primaries"));
+    CHECK(refused_dump(with_net("allow-two-primaries " + std::string(value) + ";"),
+                       "does not understand: 'allow-two-primaries"));
   }
 }

@@ -10,9 +10,9 @@ namespace {
 
 /// A node with DRBD 8.4 and resources m0, m1, ... that are connected, of which the first `sick` are
 /// in resync.
-class Node final : public process::Processes {
+class LargeNode final : public process::Processes {
  public:
-  Node(int resources, int sick) : resources_(resources), sick_(sick) {}
+  LargeNode(int resources, int sick) : resources_(resources), sick_(sick) {}
 
   Result<process::Output> run(const std::vector<std::string>& argv, Duration /*limit*/) override {
     const bool of_one = argv.size() > 2 && !argv[2].starts_with("--");
@@ -67,7 +67,7 @@ using Asked = std::vector<std::string>;
 }  // namespace
 
 TEST_CASE("a node that is well: no status is asked for", "[drbd]") {
-  Node node(500, 0);
+  LargeNode node(500, 0);
   const auto overview = node.overview();
   REQUIRE(overview);
   CHECK(node.asked == Asked{"show"});
@@ -77,7 +77,7 @@ TEST_CASE("a node that is well: no status is asked for", "[drbd]") {
 }
 
 TEST_CASE("about a few that are not well each is asked", "[drbd]") {
-  Node node(500, 2);
+  LargeNode node(500, 2);
   const auto overview = node.overview();
   REQUIRE(overview);
   CHECK(node.asked == Asked{"show", "status m0", "status m1"});
@@ -87,7 +87,7 @@ TEST_CASE("about a few that are not well each is asked", "[drbd]") {
 }
 
 TEST_CASE("about many that are not well all are asked at once", "[drbd]") {
-  Node node(500, 9);
+  LargeNode node(500, 9);
   const auto overview = node.overview();
   REQUIRE(overview);
   CHECK(node.asked == Asked{"show", "status"});
@@ -95,19 +95,19 @@ TEST_CASE("about many that are not well all are asked at once", "[drbd]") {
 }
 
 TEST_CASE("no name becomes an option", "[drbd]") {
-  Node node(500, 2);
+  LargeNode node(500, 2);
   node.beginning = "-";
   CHECK(node.overview()->resources.size() == 500);
   CHECK(node.asked == Asked{"show", "status"});
 }
 
 TEST_CASE("a node without resources", "[drbd]") {
-  Node node(0, 0);
+  LargeNode node(0, 0);
   CHECK(node.overview()->resources.empty());
 }
 
 TEST_CASE("one resource is asked for alone, and what is up where that one is not", "[drbd]") {
-  Node node(20, 0);
+  LargeNode node(20, 0);
   CHECK(node.overview("m3")->resources.size() == 1);
   CHECK(node.asked == Asked{"status m3", "show m3"});
   CHECK(node.overview("m99")->resources.size() == 20);

@@ -104,7 +104,7 @@ class FakeDrbd : public drbd::Drbd {
   explicit FakeDrbd(FakeClock& clock) : clock_(clock) {}
 
   Result<drbd::Resource> status(const std::string& resource, Duration limit) override {
-    calls.push_back("status");
+    calls.emplace_back("status");
     if (limit < takes) {
       clock_.wait(limit);
       return failure("`drbdsetup status` was stopped", ETIMEDOUT);
@@ -118,7 +118,7 @@ class FakeDrbd : public drbd::Drbd {
   }
 
   Result<drbd::Settings> settings(const std::string& /*resource*/, Duration /*limit*/) override {
-    calls.push_back("show");
+    calls.emplace_back("show");
     return in_force;
   }
 
@@ -197,7 +197,7 @@ class FakeDrbd : public drbd::Drbd {
 
   Result<bool> configured_two_primaries(const std::string& /*resource*/,
                                         Duration /*limit*/) override {
-    calls.push_back("dump");
+    calls.emplace_back("dump");
     if (before_dump)
       before_dump();
     return configured;

@@ -12,7 +12,7 @@ using namespace block_drbd::diagnose;
 namespace {
 
 /// A node with DRBD 8.4 and Wheezy, Primary. `at_status` happens while DRBD is asked.
-class Tools final : public process::Processes {
+class ToolsOfWheezy final : public process::Processes {
  public:
   Result<process::Output> run(const std::vector<std::string>& argv, Duration /*limit*/) override {
     const bool of_one = argv.size() > 2 && !argv[2].starts_with("--");
@@ -39,7 +39,7 @@ class Tools final : public process::Processes {
   std::function<void()> at_status;
 };
 
-struct Node {
+struct NodeWithTools {
   Facts facts(const std::set<std::string>& asked = {}) {
     test::FakeNode node;
     return gather(
@@ -68,14 +68,14 @@ struct Node {
                                             .vm = ""}));
   }
 
-  Tools tools;
+  ToolsOfWheezy tools;
   test::TempDir directory;
 };
 
 }  // namespace
 
 TEST_CASE("a node that is still is looked at once", "[diagnose]") {
-  Node node;
+  NodeWithTools node;
   const Facts facts = node.facts();
   CHECK(node.tools.looks == 1);
   CHECK(facts.drbd.resource("Wheezy") != nullptr);
@@ -83,7 +83,7 @@ TEST_CASE("a node that is still is looked at once", "[diagnose]") {
 }
 
 TEST_CASE("what starts or ends while it is looked is looked at again", "[diagnose]") {
-  Node node;
+  NodeWithTools node;
   node.tools.at_status = [&] {
     if (node.tools.looks == 1)
       node.claim_is_written();
@@ -93,7 +93,7 @@ TEST_CASE("what starts or ends while it is looked is looked at again", "[diagnos
 }
 
 TEST_CASE("a node that is never still is not looked at for ever", "[diagnose]") {
-  Node node;
+  NodeWithTools node;
   node.tools.at_status = [&] {
     node.directory.write("records/" + std::to_string(node.tools.looks) + ".claim", "half");
   };
@@ -102,7 +102,7 @@ TEST_CASE("a node that is never still is not looked at for ever", "[diagnose]") 
 }
 
 TEST_CASE("who asks about one resource is not kept waiting for all", "[diagnose]") {
-  Node node;
+  NodeWithTools node;
   CHECK(node.facts({"Wheezy"}).drbd.resource("Wheezy") != nullptr);
   CHECK(node.tools.looks_at_one == 1);
   CHECK(node.tools.looks == 0);

@@ -39,8 +39,8 @@ class FakeKernelLog : public drbd::KernelLog {
   std::size_t read_ = 0;
 };
 
-struct Parted : FakeNode {
-  explicit Parted(int generation) : FakeNode(generation), v9(generation == 9) {
+struct PartedNode : FakeNode {
+  explicit PartedNode(int generation) : FakeNode(generation), v9(generation == 9) {
     if (v9) {
       peer().name = "node2";
       peer().node_id = 1;
@@ -86,7 +86,7 @@ struct Parted : FakeNode {
 }  // namespace
 
 TEST_CASE("nodes that differ in allow-two-primaries are connected again", "[heal]") {
-  Parted node(GENERATE(8, 9));
+  PartedNode node(GENERATE(8, 9));
   node.parts();
   REQUIRE(node.heals(1h));
   CHECK(node.connections() == 1);
@@ -101,21 +101,21 @@ TEST_CASE("nodes that differ in allow-two-primaries are connected again", "[heal
 }
 
 TEST_CASE("as long as the kernel says nothing, nothing is done", "[heal]") {
-  Parted node(GENERATE(8, 9));
+  PartedNode node(GENERATE(8, 9));
   REQUIRE(node.heals(30h));
   CHECK(node.drbd.calls.empty());
   CHECK(node.log.waits == std::vector<Duration>{24h, 24h});
 }
 
 TEST_CASE("what happens later is heard of", "[heal]") {
-  Parted node(GENERATE(8, 9));
+  PartedNode node(GENERATE(8, 9));
   node.clock.at(3h, [&] { node.parts(); });
   REQUIRE(node.heals(3h + 30s));
   CHECK(node.connections() == 1);
 }
 
 TEST_CASE("it is tried again as long as the nodes part, ever more seldom", "[heal]") {
-  Parted node(GENERATE(8, 9));
+  PartedNode node(GENERATE(8, 9));
   node.parts();
   node.drbd.at_connect = [&] {
     node.clock.at(1s + node.clock.elapsed(), [&] { node.parts(); }), node.connects();
@@ -126,7 +126,7 @@ TEST_CASE("it is tried again as long as the nodes part, ever more seldom", "[hea
 }
 
 TEST_CASE("what another event parts after a while is connected soon", "[heal]") {
-  Parted node(GENERATE(8, 9));
+  PartedNode node(GENERATE(8, 9));
   node.parts();
   for (const Duration time : {1h, 2h})
     node.clock.at(time, [&] { node.parts(); });
@@ -136,7 +136,7 @@ TEST_CASE("what another event parts after a while is connected soon", "[heal]") 
 }
 
 TEST_CASE("what else parts two nodes is a person's to mend", "[heal]") {
-  Parted node(GENERATE(8, 9));
+  PartedNode node(GENERATE(8, 9));
   node.parts();
   SECTION("the data differs, too") {
     node.says("conn( StandAlone -> Unconnected )");
@@ -166,7 +166,7 @@ TEST_CASE("what else parts two nodes is a person's to mend", "[heal]") {
 }
 
 TEST_CASE("nodes that only their data parts are left alone", "[heal]") {
-  Parted node(GENERATE(8, 9));
+  PartedNode node(GENERATE(8, 9));
   node.parts();
   node.log.text.clear();
   node.says("Split-Brain detected but unresolved, dropping connection!");
@@ -175,7 +175,7 @@ TEST_CASE("nodes that only their data parts are left alone", "[heal]") {
 }
 
 TEST_CASE("what cannot be done now is done later, and told once", "[heal]") {
-  Parted node(GENERATE(8, 9));
+  PartedNode node(GENERATE(8, 9));
   node.parts();
   std::string words;
   SECTION("the configuration cannot be read") {
@@ -217,7 +217,7 @@ TEST_CASE("what cannot be done now is done later, and told once", "[heal]") {
 }
 
 TEST_CASE("a setting that cannot be restored keeps the nodes apart", "[heal]") {
-  Parted node(9);
+  PartedNode node(9);
   node.parts();
   node.drbd.window_answers = {FakeDrbd::refusal(-19, "Concurrent state changes")};
   node.clock.at(10s, [&] { CHECK(node.connections() == 0); });

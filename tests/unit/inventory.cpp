@@ -29,7 +29,7 @@ struct Directory {
   const fs::path path;
 };
 
-Claim some_claim() {
+Claim kept_claim() {
   return {
       .backend = {"vbd", 7, 51712}, .resource = "Wheezy", .minor = 1, .domain = "web", .vm = ""};
 }
@@ -40,7 +40,7 @@ TEST_CASE("claims, windows, locks, keepers and the healer are found", "[record][
   const Directory directory;
   const auto records = open_records(directory.path, directory.path / "xen");
   REQUIRE(records);
-  REQUIRE((*records)->write(some_claim()));
+  REQUIRE((*records)->write(kept_claim()));
   REQUIRE(
       (*records)->write(Window{.resource = "Wheezy", .peer = {}, .backend = {"vbd", 7, 51712}}));
   const auto lock = (*records)->try_lock("Wheezy");

@@ -37,8 +37,8 @@ const std::string split = ": Split-Brain detected but unresolved, dropping conne
 const std::string begin = ": conn( StandAlone -> Unconnected ) \n";
 
 /// In the place of /dev/kmsg: what is written there is read there, one write in one read.
-struct Pipe {
-  Pipe() {
+struct Kmsg {
+  Kmsg() {
     ::mkfifo(path.c_str(), 0600);
     end = Fd(::open(path.c_str(), O_RDWR | O_CLOEXEC));
     REQUIRE(end);
@@ -101,7 +101,7 @@ TEST_CASE("the names of those that were ever parted by two primaries", "[kernel_
 }
 
 TEST_CASE("only the kernel itself is heard", "[kernel_log]") {
-  const Pipe kmsg;
+  const Kmsg kmsg;
   kmsg.says("3,812,99,-;drbd Wheezy: incompatible\n");
   CHECK(read_kernel_log(kmsg.path) == "3,812,99,-;drbd Wheezy: incompatible\n");
   for (const char* number : {"11", "30", "x", ""}) {  // facility 1 (user), 3 (daemon)
@@ -113,7 +113,7 @@ TEST_CASE("only the kernel itself is heard", "[kernel_log]") {
 
 TEST_CASE("a wait ends with the kernel's word, at its limit, or when we are asked to end",
           "[kernel_log]") {
-  const Pipe kmsg;
+  const Kmsg kmsg;
   const Fd interruption(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   const auto log = follow_kernel_log(interruption.get(), kmsg.path);
   REQUIRE(log);

@@ -66,10 +66,6 @@ bool ends_early(Stream& stream, Duration limit) {
 }
 
 /// No child is left, neither at work nor as a zombie.
-bool all_reaped() {
-  return ::waitpid(-1, nullptr, WNOHANG) == -1 && errno == ECHILD;
-}
-
 bool says(const Error& error, const std::string& words) {
   INFO(error.message);
   return error.message.find(words) != std::string::npos;

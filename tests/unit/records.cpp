@@ -60,7 +60,7 @@ Claim claim(const xenstore::BackendPath& backend, const std::string& resource,
 }
 
 /// /run with our directory and Xen's in it.
-struct Run {
+struct RunDirectory {
   TempDir run;
   std::string ours = run / "block-drbd";
   std::string xen = run / "xen-hotplug";
@@ -168,7 +168,7 @@ class XenScript {
 }  // namespace
 
 TEST_CASE("the directory is made, and for us alone", "[record]") {
-  const Run run;
+  const RunDirectory run;
   run.open();
   struct stat status {};
   REQUIRE(::stat(run.ours.c_str(), &status) == 0);
@@ -177,7 +177,7 @@ TEST_CASE("the directory is made, and for us alone", "[record]") {
 }
 
 TEST_CASE("claims are found by resource and by backend", "[record]") {
-  const Run run;
+  const RunDirectory run;
   const auto records = run.open();
   REQUIRE(records->write(claim(web_xvda, "Wheezy")));
   REQUIRE(records->write(claim(web_xvdb, "Wheezy")));
@@ -203,7 +203,7 @@ TEST_CASE("claims are found by resource and by backend", "[record]") {
 }
 
 TEST_CASE("another process finds what was written", "[record]") {
-  const Run run;
+  const RunDirectory run;
   Child writer([&] {
     const auto records = open_records(run.ours, run.xen);
     return records && (*records)->write(claim(web_xvda, "Wheezy", Phase::Promoting)) ? 0 : 1;
@@ -217,7 +217,7 @@ TEST_CASE("another process finds what was written", "[record]") {
 }
 
 TEST_CASE("a claim is replaced as a whole", "[record]") {
-  const Run run;
+  const RunDirectory run;
   const auto records = run.open();
   REQUIRE(records->write(claim(web_xvda, "Wheezy", Phase::Promoting)));
   REQUIRE(run.files().size() == 1);
@@ -233,7 +233,7 @@ TEST_CASE("a claim is replaced as a whole", "[record]") {
 }
 
 TEST_CASE("a claim for which there is no room leaves the old one", "[record]") {
-  const Run run;
+  const RunDirectory run;
   REQUIRE(run.open()->write(claim(web_xvda, "Wheezy", Phase::Promoting)));
   Child writer([&] {
     const rlimit room{.rlim_cur = 200, .rlim_max = 200};
@@ -249,7 +249,7 @@ TEST_CASE("a claim for which there is no room leaves the old one", "[record]") {
 }
 
 TEST_CASE("the draft of a writer that was killed is in nobody's way", "[record]") {
-  const Run run;
+  const RunDirectory run;
   const auto records = run.open();
   REQUIRE(records->write(claim(web_xvda, "Wheezy")));
   const std::string name = run.files().front();
@@ -261,7 +261,7 @@ TEST_CASE("the draft of a writer that was killed is in nobody's way", "[record]"
 }
 
 TEST_CASE("a claim is removed, also twice", "[record]") {
-  const Run run;
+  const RunDirectory run;
   const auto records = run.open();
   REQUIRE(records->write(claim(web_xvda, "Wheezy")));
   REQUIRE(records->write(claim(web_xvda, "Jessie")));
@@ -272,7 +272,7 @@ TEST_CASE("a claim is removed, also twice", "[record]") {
 }
 
 TEST_CASE("a claim that cannot be read is an error for its resource and backend only", "[record]") {
-  const Run run;
+  const RunDirectory run;
   const auto records = run.open();
   REQUIRE(records->write(claim(web_xvda, "Wheezy")));
   const std::string broken = run.ours + '/' + run.files().front();
@@ -290,7 +290,7 @@ TEST_CASE("a claim that cannot be read is an error for its resource and backend 
 }
 
 TEST_CASE("a window is remembered for its resource until it is forgotten", "[record]") {
-  const Run run;
+  const RunDirectory run;
   const auto records = run.open();
   const auto is_open = [&](const std::string& resource) {
     const auto found = run.open()->window_of(resource);
@@ -319,7 +319,7 @@ TEST_CASE("a window is remembered for its resource until it is forgotten", "[rec
 }
 
 TEST_CASE("what was held, and by whom, is remembered", "[record]") {
-  const Run run;
+  const RunDirectory run;
   const auto records = run.open();
   CHECK_FALSE(*records->held("Wheezy"));
   REQUIRE(records->write(Held{.resource = "Wheezy", .vm = "one", .until = at(1000ms)}));
@@ -332,7 +332,7 @@ TEST_CASE("what was held, and by whom, is remembered", "[record]") {
 }
 
 TEST_CASE("an outage is remembered for the peer's address", "[record]") {
-  const Run run;
+  const RunDirectory run;
   const auto records = run.open();
   const std::vector<std::string> peers{"ipv4:10.0.0.2",
                                        "ipv4:10.0.0.22",
@@ -368,7 +368,7 @@ TEST_CASE("an outage is remembered for the peer's address", "[record]") {
 }
 
 TEST_CASE("records of one kind are none of another", "[record]") {
-  const Run run;
+  const RunDirectory run;
   const auto records = run.open();
   REQUIRE(records->write(window("Wheezy")));
   REQUIRE(records->write(Held{.resource = "Wheezy", .vm = "one", .until = at(1000ms)}));
@@ -387,7 +387,7 @@ TEST_CASE("records of one kind are none of another", "[record]") {
 }
 
 TEST_CASE("a record that cannot be read is an error that names it", "[record]") {
-  const Run run;
+  const RunDirectory run;
   const auto records = run.open();
   const auto names = [&](const auto& found, const std::string& file) {
     REQUIRE_FALSE(found);
@@ -405,7 +405,7 @@ TEST_CASE("a record that cannot be read is an error that names it", "[record]") 
 }
 
 TEST_CASE("nothing is read or written through a link", "[record]") {
-  const Run run;
+  const RunDirectory run;
   SECTION("in place of the directory") {
     fs::create_directory(run.run / "elsewhere");
     fs::create_symlink(run.run / "elsewhere", run.ours);
@@ -438,7 +438,7 @@ TEST_CASE("nothing is read or written through a link", "[record]") {
 }
 
 TEST_CASE("a directory in which others can write is not trusted", "[record]") {
-  const Run run;
+  const RunDirectory run;
   fs::create_directory(run.ours);
   for (const int mode : {0777, 01777, 0720, 0702}) {
     ::chmod(run.ours.c_str(), static_cast<mode_t>(mode));
@@ -455,7 +455,7 @@ TEST_CASE("a directory in which others can write is not trusted", "[record]") {
 }
 
 TEST_CASE("what cannot be a directory is said", "[record]") {
-  const Run run;
+  const RunDirectory run;
   SECTION("a file is there") {
     run.run.write("block-drbd", "");
     const auto records = run.try_open();
@@ -470,7 +470,7 @@ TEST_CASE("what cannot be a directory is said", "[record]") {
 }
 
 TEST_CASE("one resource's lock is taken once", "[record][lock]") {
-  const Run run;
+  const RunDirectory run;
   const auto one = run.open();
   const auto other = run.open();
   auto held = one->try_lock("Wheezy");
@@ -483,7 +483,7 @@ TEST_CASE("one resource's lock is taken once", "[record][lock]") {
 }
 
 TEST_CASE("a resource has one keeper, whose lock is one of its own", "[record][lock]") {
-  const Run run;
+  const RunDirectory run;
   const auto records = run.open();
   const auto lock = records->try_lock("Wheezy");
   auto keeper = records->try_lock_keeper("Wheezy");
@@ -496,7 +496,7 @@ TEST_CASE("a resource has one keeper, whose lock is one of its own", "[record][l
 }
 
 TEST_CASE("that a place is taken again can be told", "[record][lock]") {
-  const Run run;
+  const RunDirectory run;
   const auto records = run.open();
   const auto other = run.open();
   CHECK(records->place_taken_at(0) == 0);
@@ -516,7 +516,7 @@ TEST_CASE("that a place is taken again can be told", "[record][lock]") {
 }
 
 TEST_CASE("locks are nobody's claims", "[record][lock]") {
-  const Run run;
+  const RunDirectory run;
   const auto records = run.open();
   const auto held = records->try_lock("Wheezy");
   CHECK(records->claims_on("Wheezy")->empty());
@@ -524,7 +524,7 @@ TEST_CASE("locks are nobody's claims", "[record][lock]") {
 }
 
 TEST_CASE("a lock ends with its holder, however that ends", "[record][lock]") {
-  const Run run;
+  const RunDirectory run;
   const auto records = run.open();
   const Pipe pipe;
   Child holder([&] {
@@ -546,7 +546,7 @@ TEST_CASE("a lock ends with its holder, however that ends", "[record][lock]") {
 }
 
 TEST_CASE("a lock is not handed down to what is executed", "[record][lock]") {
-  const Run run;
+  const RunDirectory run;
   const auto records = run.open();
   auto held = records->try_lock("Wheezy");
   auto xen = records->try_lock_xen_block();
@@ -564,7 +564,7 @@ TEST_CASE("a lock is not handed down to what is executed", "[record][lock]") {
 }
 
 TEST_CASE("Xen's lock is taken once, and its file goes with it", "[record][lock]") {
-  const Run run;
+  const RunDirectory run;
   const auto records = run.open();
   auto held = records->try_lock_xen_block();
   REQUIRE(got(held));
@@ -576,7 +576,7 @@ TEST_CASE("Xen's lock is taken once, and its file goes with it", "[record][lock]
 }
 
 TEST_CASE("a file of Xen's lock that its holder took away locks nothing", "[record][lock]") {
-  const Run run;
+  const RunDirectory run;
   const auto records = run.open();
   auto first = records->try_lock_xen_block();
   REQUIRE(got(first));
@@ -602,7 +602,7 @@ TEST_CASE("a file of Xen's lock that its holder took away locks nothing", "[reco
 TEST_CASE("Xen's own block scripts and we keep each other out", "[record][lock]") {
   INFO("this needs bash, and " << XenScript::locking << " (Debian: xen-utils-common)");
   REQUIRE(fs::exists(XenScript::locking));
-  const Run run;
+  const RunDirectory run;
   const auto records = run.open();
   SECTION("the script has the lock") {
     const XenScript script(run.xen);

@@ -13,12 +13,12 @@ using Json = nlohmann::json;
 
 namespace {
 
-const Window window{.resource = "Wheezy",
-                    .peer = 1,
-                    .backend = {"vbd", 5, 51712},
-                    .found_open = true,
-                    .unanswered = true,
-                    .arrived = true};
+const Window some_window{.resource = "Wheezy",
+                         .peer = 1,
+                         .backend = {"vbd", 5, 51712},
+                         .found_open = true,
+                         .unanswered = true,
+                         .arrived = true};
 const Held held{.resource = "Wheezy", .vm = "1b4e28ba", .until = TimePoint(1234567ms)};
 const Outage outage{.peer = "ipv4:10.0.0.2", .until = TimePoint(1234567ms)};
 
@@ -60,7 +60,7 @@ TEST_CASE("a window is written and read again", "[record]") {
   const bool found_open = GENERATE(true, false);
   for (const std::optional<int> peer : {std::optional(0), std::optional(31), std::optional<int>()})
     for (const bool arrived : {true, false}) {
-      Window written = window;
+      Window written = some_window;
       written.peer = peer;
       written.found_open = found_open;
       written.unanswered = !found_open;
@@ -98,10 +98,10 @@ TEST_CASE("a time is kept to the millisecond", "[record]") {
 }
 
 TEST_CASE("what is no such record is refused", "[record]") {
-  check_refusals(to_json(window), window_from_json);
+  check_refusals(to_json(some_window), window_from_json);
   check_refusals(to_json(held), held_from_json);
   check_refusals(to_json(outage), outage_from_json);
-  Json json = Json::parse(to_json(window));
+  Json json = Json::parse(to_json(some_window));
   json["backend"] = "vbd/5/51712";
   CHECK_FALSE(window_from_json(json.dump()));
 }

@@ -112,7 +112,7 @@ TEST_CASE("a backend's directory is read", "[xenstore]") {
   CHECK((*backend)->params == "drbd:Wheezy");
   CHECK((*backend)->mode == "w!");
   CHECK((*backend)->dev == "xvda");
-  CHECK((*backend)->state == State::InitWait);
+  CHECK((*backend)->state == xenstore::State::InitWait);
   CHECK((*backend)->physical_device == "93:1");
 }
 
@@ -125,15 +125,16 @@ TEST_CASE("a backend whose values are missing is there nevertheless", "[xenstore
   REQUIRE(*backend);
   CHECK((*backend)->params.empty());
   CHECK((*backend)->physical_device.empty());
-  CHECK((*backend)->state == State::Unknown);
+  CHECK((*backend)->state == xenstore::State::Unknown);
 }
 
 TEST_CASE("the states of a backend that are told apart", "[xenstore]") {
   FakeStore store;
   const BackendPath path("vbd", 5, 51712);
-  const std::pair<const char*, State> states[] = {
-      {"1", State::Initialising}, {"2", State::InitWait}, {"4", State::Other},
-      {"6", State::Other},        {"x", State::Other},    {"", State::Unknown}};
+  const std::pair<const char*, xenstore::State> states[] = {
+      {"1", xenstore::State::Initialising}, {"2", xenstore::State::InitWait},
+      {"4", xenstore::State::Other},        {"6", xenstore::State::Other},
+      {"x", xenstore::State::Other},        {"", xenstore::State::Unknown}};
   for (const auto& [text, state] : states) {
     store.values[path / "state"] = text;
     CHECK((*read_backend(store, path))->state == state);

@@ -25,8 +25,8 @@ using namespace std::string_literals;
 
 namespace {
 
-const std::string disk = "backend/vbd/5/51712";
-const std::string directory = "/local/domain/0/" + disk;
+const std::string backend = "backend/vbd/5/51712";
+const std::string directory = "/local/domain/0/" + backend;
 
 /// Takes away what the program makes in /run.
 class CleanRun {
@@ -58,7 +58,7 @@ struct Ended {
 /// How the program is run.
 struct Program {
   Words words{"add"};
-  std::optional<std::string> xenbus_path = disk;
+  std::optional<std::string> xenbus_path = backend;
   std::string xenstored;
   std::function<void()> prepare = [] {};  ///< in its process, before it begins
 
@@ -209,7 +209,7 @@ TEST_CASE("a disk that the toolstack gave up is not brought back", "[program]") 
   RealXenstored xenstored;
   const Ended added = against(xenstored).run();
   CHECK(added.code == 1);
-  CHECK(says(added.said, is_root() ? "there is no backend " + disk : "/run/block-drbd"s));
+  CHECK(says(added.said, is_root() ? "there is no backend " + backend : "/run/block-drbd"s));
   const Ended removed = against(xenstored, "remove").run();
   CHECK(removed.code == (is_root() ? 0 : 1));
   CHECK(xenstored.read("/local/domain/0/backend") == std::nullopt);
