@@ -15,6 +15,7 @@
 
 #include "fd.h"
 #include "file.h"
+#include "record/contents.h"
 #include "record/names.h"
 
 namespace block_drbd::record {
@@ -70,12 +71,10 @@ class Looker {
   template <typename Record>
   void take(const std::string& name, std::vector<Record>& records,
             Result<Record> (*from_json)(std::string_view)) {
-    const Fd file(
-        ::openat(directory_.get(), name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
-    if (!file && errno == ENOENT)
+    const auto text = contents_of(directory_, name);
+    if (!text && text.error().code == ENOENT)
       return;  // removed meanwhile
-    auto record = file ? read_all(file, name).and_then(from_json)
-                       : Result<Record>(failure(std::strerror(errno)));
+    auto record = text.and_then(from_json);
     if (record)
       records.push_back(std::move(*record));
     else

@@ -12,7 +12,7 @@
 #include <cstring>
 
 #include "fd.h"
-#include "file.h"
+#include "record/contents.h"
 #include "record/names.h"
 
 namespace block_drbd::record {
@@ -73,13 +73,6 @@ std::string as_file_name(std::string_view address) {
       name.append({'%', digits[c >> 4], digits[c & 15]});
   }
   return name;
-}
-
-Result<std::string> contents_of(const Fd& directory, const std::string& name) {
-  const Fd file(::openat(directory.get(), name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
-  if (!file)
-    return cannot("open", name);
-  return read_all(file, name);
 }
 
 /// A lock on an open file: ends when the descriptor is closed.
@@ -246,7 +239,8 @@ class RunDirectory final : public Records {
   /// What is no longer than what it takes the place of needs no room: that a use has ended can be
   /// noted on a full disk, too. Up to a page is written whole or not at all.
   bool overwrite(const std::string& name, const std::string& text) {
-    const Fd file(::openat(directory_.get(), name.c_str(), O_WRONLY | O_NOFOLLOW | O_CLOEXEC));
+    const Fd file(
+        ::openat(directory_.get(), name.c_str(), O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
     struct stat status {};
     if (!file || ::fstat(file.get(), &status) != 0)
       return false;

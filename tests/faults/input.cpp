@@ -212,6 +212,14 @@ std::vector<Case> planted_files() {
        {"can be written by others"}},
       {"the lock is a link", link("block-drbd/r0.lock"), {"r0.lock"}},
       {"the claim is a link", link("block-drbd/vbd-5-51712@r0.claim"), {"vbd-5-51712@r0.claim"}},
+      {"the claim is a pipe",
+       [](Node& node) {
+         fs::create_directories(node.run("block-drbd"));
+         fs::permissions(node.run("block-drbd"), fs::perms::owner_all);
+         if (::mkfifo(node.run("block-drbd/vbd-5-51712@r0.claim").c_str(), 0600) != 0)
+           throw std::runtime_error("no pipe to be had");
+       },
+       {"vbd-5-51712@r0.claim", "no regular file"}},
       {"Xen's lock is a link", link("xen-hotplug/block"), {"xen-hotplug/block"}},
   };
   std::vector<Case> cases;

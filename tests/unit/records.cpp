@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,6 +17,7 @@
 
 #include "catch.h"
 #include "child.h"
+#include "record/inventory.h"
 #include "temp_dir.h"
 
 using namespace block_drbd;
@@ -435,6 +437,33 @@ TEST_CASE("nothing is read or written through a link", "[record]") {
     CHECK_FALSE(records->try_lock_xen_block());
     CHECK_FALSE(run.run.has("elsewhere"));
   }
+}
+
+TEST_CASE("a record that is no regular file is an error, and not waited for", "[record]") {
+  const Run run;
+  const auto records = run.open();
+  const std::string place = run.ours + "/Wheezy.window";
+  const auto make = GENERATE(0, 1, 2, 3);
+  switch (make) {
+    case 0:
+      REQUIRE(::mkfifo(place.c_str(), 0600) == 0);
+      break;
+    case 1:
+      REQUIRE(::mknod(place.c_str(), S_IFSOCK | 0600, 0) == 0);
+      break;
+    case 2:
+      if (::mknod(place.c_str(), S_IFCHR | 0600, makedev(1, 5)) != 0)  // zero: it never ends
+        return;
+      break;
+    default:
+      fs::create_directory(place);
+  }
+  const auto found = records->window_of("Wheezy");
+  REQUIRE_FALSE(found);
+  CHECK(found.error().message.find(place) != std::string::npos);
+  const auto inventory = take_inventory(run.ours, "/dev/null");
+  REQUIRE(inventory);
+  CHECK(inventory->unreadable.contains(place));
 }
 
 TEST_CASE("a directory in which others can write is not trusted", "[record]") {
