@@ -52,8 +52,16 @@ class Healer {
     const auto log = ward_.kernel_log.read();
     if (!log)
       return failure(log.error());
+    const auto named = drbd::ever_parted_by_two_primaries(*log);
+    for (const std::string& resource : std::exchange(parted_, {}))
+      if (!named.contains(resource))
+        tell_once(resource,
+                  "DRBD resource " + resource +
+                      ": the kernel's log was overwritten, and does not tell any more why the "
+                      "nodes have parted, so they are not connected again. If `drbdadm status " +
+                      resource + "` shows StandAlone, run `drbdadm adjust " + resource + '`');
     TimePoint next = ward_.clock.now() + nothing_to_do;
-    for (const std::string& resource : drbd::ever_parted_by_two_primaries(*log)) {
+    for (const std::string& resource : named) {
       const auto status = ward_.drbd.status(resource, status_limit);
       if (!status && status.error().code != ENOENT) {
         tell_once(resource, status.error().message);
@@ -61,6 +69,7 @@ class Healer {
       }
       if (!status || policy::parted_by_two_primaries(*status, *log).empty())
         continue;
+      parted_.insert(resource);
       next = std::min(next, try_in_time(resource));
     }
     return std::chrono::ceil<Duration>(std::max(next - ward_.clock.now(), TimePoint::duration(0)));
@@ -153,6 +162,7 @@ class Healer {
 
   Ward& ward_;
   std::map<std::string, Tries> tries_;
+  std::set<std::string> parted_;  ///< at the last look
   std::map<std::string, std::string> said_;
 };
 

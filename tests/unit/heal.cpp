@@ -165,6 +165,25 @@ TEST_CASE("what else parts two nodes is a person's to mend", "[heal]") {
   CHECK(node.drbd.count("two-primaries no") == 0);
 }
 
+TEST_CASE("the kernel's log is overwritten before anybody has acted by it: nothing is done") {
+  Parted node(GENERATE(8, 9));
+  node.parts();
+  std::size_t told = 1;
+  SECTION("before it was read") {
+    node.log.text.clear();
+    told = 0;
+  }
+  SECTION("before the nodes are connected again") {
+    node.clock.at(2s, [&] { node.log.text.clear(); });
+  }
+  REQUIRE(node.heals(2 * 24h));
+  CHECK(node.connections() == 0);
+  CHECK(node.drbd.count("two-primaries no") == 0);
+  REQUIRE(node.report.said.size() == told);
+  for (const std::string& said : node.report.said)
+    CHECK(said.find("Wheezy: the kernel's log was overwritten") != std::string::npos);
+}
+
 TEST_CASE("nodes that only their data parts are left alone", "[heal]") {
   PartedNode node(GENERATE(8, 9));
   node.parts();
