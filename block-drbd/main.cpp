@@ -29,6 +29,7 @@
 #include "process/recorded.h"
 #include "spec/disk_spec.h"
 #include "version.h"
+#include "xenstore/pipelined.h"
 
 namespace {
 
@@ -43,6 +44,7 @@ constexpr int unknown = 3;  // to a monitoring system
 constexpr Duration test_limit = std::chrono::seconds(60);
 /// Beyond the program's own limit, and before libxl's 40 s.
 constexpr Duration last_resort = std::chrono::seconds(37);
+constexpr Duration pause_for_xenstored = std::chrono::seconds(1);
 
 /// The toolstack's descriptors leak into us, the migration stream among them: whatever keeps that
 /// open hangs `xl migrate` on the sender. And 0, 1, 2 must be taken, or a file of ours would get
@@ -152,14 +154,28 @@ Result<void> run_hotplug(Verb verb, const std::string& xenbus_path, Report& repo
 
 /// What the above leave behind: it may take as long as it needs.
 Result<void> run_keeper(const std::string& resource, Report& report, int interruption) {
-  const auto store = xenstore::connect();
+  auto store = xenstore::connect();
   if (!store)
     return failure("DRBD resource " + resource + ": " + store.error().message + role_may_stay);
   const auto records = open_records();
   if (!records)
     return failure("DRBD resource " + resource + ": " + records.error().message + role_may_stay);
-  return on_node(**store, **records, report, interruption,
-                 [&](hotplug::Host& host) { return hotplug::keep(host, resource); });
+  const auto clock = process::steady_clock(interruption);
+  for (;;) {
+    const auto done = on_node(**store, **records, report, interruption,
+                              [&](hotplug::Host& host) { return hotplug::keep(host, resource); });
+    if (done || (*store)->is_connected())
+      return done;
+    // xenstored was started anew, or will be: nobody else would go on with the work by then.
+    report.tell(Severity::Failure, done.error().message + ". Connecting to xenstored again");
+    // Through its socket: where it has none yet, the kernel would wait for it, and we for the
+    // kernel.
+    do {
+      if (!clock->wait(pause_for_xenstored))
+        return done;
+      *store = xenstore::connect_pipelined();
+    } while (!*store);
+  }
 }
 
 /// The same, for the node, from its boot on; xenstore need not be there yet.

@@ -117,6 +117,13 @@ class RealDevices final : public Devices {
     return holders;
   }
 
+  bool is_served(unsigned domain, unsigned device) override {
+    std::error_code error;
+    return fs::exists(root_ + "/sys/bus/xen-backend/devices/vbd-" + std::to_string(domain) + '-' +
+                          std::to_string(device),
+                      error);
+  }
+
  private:
   /// The kernel names no holder then, and no process has the device open.
   bool is_loop_over(const fs::path& block_device, dev_t number) const {

@@ -33,6 +33,10 @@ class Devices {
   /// Processes that have the device open, in words: "qemu-system-i38 (pid 812)". Looks through all
   /// of /proc: only on the way to a failure.
   virtual std::vector<std::string> processes_holding(int minor) = 0;
+
+  /// Whether the kernel's block backend serves this disk of this domain: until it has let go of the
+  /// disk, whatever becomes of xenstore (xenbus_probe_backend.c: `vbd-5-51712`).
+  virtual bool is_served(unsigned domain, unsigned device) = 0;
 };
 
 /// `root` is put before /proc, /sys and /dev; empty but in tests.

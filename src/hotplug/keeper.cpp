@@ -32,11 +32,15 @@ constexpr Duration quiet_about_role_for = std::chrono::seconds(30);
 constexpr Duration answers_come_within = std::chrono::minutes(2);
 
 /// The use has ended without a `remove`, or its `add` was killed: the toolstack has wiped the
-/// directory.
+/// directory. Not where the kernel goes on serving the disk: a xenstored that was started anew has
+/// no directory, either, of a guest that runs.
 Result<bool> has_ended(Host& host, const Claim& claim) {
   const auto backend = xenstore::read_backend(host.store, claim.backend);
   if (!backend)
     return failure(backend.error());
+  if (claim.phase == Phase::Attached &&
+      host.devices.is_served(claim.backend.frontend(), claim.backend.device()))
+    return false;
   constexpr xenstore::DomId own_domain = 0;
   return !*backend && (claim.phase == Phase::Promoting || claim.backend.frontend() == own_domain ||
                        !host.store.domain_exists(claim.backend.frontend()));
@@ -87,6 +91,8 @@ class Keeper {
             only_one.reset();  // under the resource's lock: what comes later finds no keeper
             return {};
           }
+          if (!finished && !host_.store.is_connected())
+            return failure("DRBD resource " + resource_ + ": " + finished.error().message);
           if (!finished)
             tell_once(finished.error().message);
         }

@@ -11,7 +11,8 @@ namespace block_drbd::hotplug {
 
 /// Closes the window of a hand-over, gives back a role that `remove` could not, and forgets what a
 /// guest held once another node is seen again, following DRBD's events. Returns when nothing is
-/// left to do, and at once when the resource has a keeper.
+/// left to do, and at once when the resource has a keeper. An error when the connection to
+/// xenstored has ended: whoever called then goes on with a new one.
 ///
 /// Whoever writes a window, or leaves a role behind, does so under the resource's lock and starts a
 /// keeper after it. A keeper ends under that lock, so none ends with such work unseen.

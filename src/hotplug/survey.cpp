@@ -15,6 +15,32 @@ bool is_idle(const drbd::Resource& resource, const std::vector<record::Claim>& c
          drbd::primary_peers(resource).empty();
 }
 
+/// A disk that the kernel serves, and of which xenstore knows nothing: a xenstored that was started
+/// anew has forgotten its guest, which may run on.
+Result<bool> is_forgotten(Host& host, const record::Claim& claim) {
+  if (claim.phase != record::Phase::Attached ||
+      !host.devices.is_served(claim.backend.frontend(), claim.backend.device()))
+    return false;
+  return xenstore::read_backend(host.store, claim.backend).map([](const auto& backend) {
+    return !backend;
+  });
+}
+
+/// As xenstore would tell of it.
+policy::Attachment attachment_of(const record::Claim& claim) {
+  return {.backend = {.path = claim.backend,
+                      .params = claim.resource,
+                      .mode = {},
+                      .dev = {},
+                      .state = xenstore::State::Unknown,
+                      .physical_device = device::physical_device(claim.minor)},
+          .domain = {.id = claim.backend.frontend(),
+                     .exists = true,
+                     .name = claim.domain,
+                     .vm = claim.vm,
+                     .target = {}}};
+}
+
 }  // namespace
 
 Result<Survey> survey(Host& host, const std::string& resource, const xenstore::BackendPath& own,
@@ -44,9 +70,16 @@ Result<std::vector<policy::Attachment>> attachments_in_use(Host& host,
   if (!backends)
     return failure(backends.error());
 
-  const auto attachments = with_their_domains(host.store, std::move(*backends));
+  auto attachments = with_their_domains(host.store, std::move(*backends));
   if (!attachments)
     return failure(attachments.error());
+  for (const record::Claim& claim : claims) {
+    const auto forgotten = is_forgotten(host, claim);
+    if (!forgotten)
+      return failure(forgotten.error());
+    if (*forgotten)
+      attachments->push_back(attachment_of(claim));
+  }
   return policy::attachments_in_use(*attachments, claims, own);
 }
 

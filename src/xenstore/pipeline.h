@@ -34,6 +34,8 @@ class Pipeline {
   std::vector<Answer> ask(xsd_sockmsg_type type, std::uint32_t transaction,
                           const std::vector<std::string>& payloads);
 
+  bool is_connected() const { return static_cast<bool>(socket_); }
+
  private:
   explicit Pipeline(Fd socket) : socket_(std::move(socket)) {}
 

@@ -77,6 +77,8 @@ class Pipelined final : public Store {
     return answer.error != 0 || answer.payload.starts_with('T');
   }
 
+  bool is_connected() const override { return pipeline_.is_connected(); }
+
   Result<void> transaction(const std::function<Result<void>()>& body) override {
     return until_committed(
         {.begin = [this] { return begin(); }, .end = [this](bool commit) { return end(commit); }},

@@ -44,6 +44,9 @@ class Store {
   /// not be asked about, as in a driver domain: nobody is gone who cannot be told to be.
   virtual bool domain_exists(DomId domain) = 0;
 
+  /// False: xenstored has ended, and there is no answer any more; a new one must be connected to.
+  virtual bool is_connected() const { return true; }
+
   /// Runs `body` in a transaction and commits it when it succeeds. Repeated when others changed
   /// what was read, a bounded number of times: a busy guest must not keep us here for ever.
   virtual Result<void> transaction(const std::function<Result<void>()>& body) = 0;

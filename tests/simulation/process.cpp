@@ -324,6 +324,9 @@ class ModelDevices : public device::Devices {
   }
   std::vector<std::string> host_uses(int /*minor*/) override { return {}; }
   std::vector<std::string> processes_holding(int /*minor*/) override { return {}; }
+  bool is_served(unsigned domain, unsigned device) override {
+    return process_.cluster.is_open(process_.node, domain, device);
+  }
 
  private:
   Process& process_;

@@ -167,6 +167,15 @@ TEST_CASE("processes that have the device open are named", "[device]") {
   CHECK(root.processes_holding(2).empty());
 }
 
+TEST_CASE("a disk is served as long as the kernel has a backend for it", "[device]") {
+  const Root root;
+  CHECK_FALSE(root.devices()->is_served(5, 51712));
+  fs::create_directories(root / "sys/bus/xen-backend/devices/vbd-5-51712");
+  CHECK(root.devices()->is_served(5, 51712));
+  CHECK_FALSE(root.devices()->is_served(5, 51728));
+  CHECK_FALSE(root.devices()->is_served(55, 51712));
+}
+
 TEST_CASE("a minor that this node does not have has no device node", "[device]") {
   const auto node = real_devices("")->node_of(1048575);
   REQUIRE(node);

@@ -292,10 +292,14 @@ class FakeDevices : public device::Devices {
   }
   std::vector<std::string> host_uses(int minor) override { return uses[minor]; }
   std::vector<std::string> processes_holding(int minor) override { return processes[minor]; }
+  bool is_served(unsigned domain, unsigned device) override {
+    return served.contains({domain, device});
+  }
 
   std::set<int> without_node;
   std::map<int, std::vector<std::string>> uses;
   std::map<int, std::vector<std::string>> processes;
+  std::set<std::pair<unsigned, unsigned>> served;
 };
 
 class FakeRecords : public record::Records {

@@ -685,6 +685,32 @@ TEST_CASE("what a killed or skipped remove left is nobody's decision, and gets a
   CHECK(node.drbd.role(1) == Role::Secondary);
 }
 
+TEST_CASE("a xenstored that was started anew has forgotten a guest that runs: nothing is taken") {
+  FakeNode node(GENERATE(8, 9));
+  REQUIRE(hotplug::add(node.host, FakeNode::path(5)));
+  node.devices.served.insert({5, 51712});
+  node.store.wipe("backend/vbd/5");
+  node.store.domains.erase(5);
+  node.keepers.clear();
+  SECTION("its keeper leaves its claim alone") {
+    REQUIRE(hotplug::keep(node.host, "Wheezy"));
+  }
+  SECTION("another guest is refused, and then removed") {
+    node.guest(6, "other", "uuid-other");
+    CHECK(says(hotplug::add(node.host, FakeNode::path(6)), "in use"));
+    REQUIRE(node.remove(6));
+    CHECK(node.keepers.empty());
+  }
+  CHECK(node.drbd.role(1) == Role::Primary);
+  CHECK(node.drbd.count("secondary 1") == 0);
+  REQUIRE(node.records.all.size() == 1);
+  CHECK(node.records.all.front().phase == record::Phase::Attached);
+  // Its own remove counts, whatever else is told.
+  REQUIRE(node.remove(5));
+  CHECK(node.drbd.role(1) == Role::Secondary);
+  CHECK(node.records.all.empty());
+}
+
 TEST_CASE("the kernel has let go of a disk: a remove that was skipped gets a keeper") {
   FakeNode node(GENERATE(8, 9));
   REQUIRE(hotplug::add(node.host, FakeNode::path(5)));
