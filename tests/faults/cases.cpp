@@ -139,6 +139,10 @@ void all_is_well_again(Node& node, const Guest& guest, Complaints& complaints) {
   if (const Ended ended = node.remove(guest); ended.code != 0)
     complaints.push_back("the next remove ended with " + code_of(ended) + ": " + ended.said);
   node.destroy(guest);
+  next_guest_is_well(node, complaints);
+}
+
+void next_guest_is_well(Node& node, Complaints& complaints) {
   node.create(next);
   if (const Ended ended = node.add(next); ended.code != 0)
     complaints.push_back("the next add ended with " + code_of(ended) + ": " + ended.said);

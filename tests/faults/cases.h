@@ -38,6 +38,8 @@ void judge_remove(Node& node, const Ended& ended, const Words& words, Complaints
 
 /// What libxl does next, with all in order again: remove, and another guest that starts and ends.
 void all_is_well_again(Node& node, const Guest& guest, Complaints& complaints);
+/// The second half of it.
+void next_guest_is_well(Node& node, Complaints& complaints);
 
 void expect_words(const std::string& text, const Words& words, Complaints& complaints);
 

@@ -58,6 +58,8 @@ void DrbdFile::change(const std::function<void(DrbdState&)>& how) const {
   ::flock(lock.get(), LOCK_EX);
   DrbdState state = read();
   how(state);
+  if (state == read())
+    return;  // nothing that DRBD would tell of
   const std::string text = proc_drbd(state);
   const std::string draft = path_ + ".new";
   const Fd file(::open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));

@@ -187,6 +187,7 @@ void Node::create(const Guest& guest) {
       {"state", "2"}};
   for (const auto& [key, value] : values)
     xenstored_->write(guest.directory() + '/' + key, value);
+  fs::create_directories(place_ / guest.served());
 }
 
 void Node::rename(const Guest& guest, const std::string& name) {
@@ -202,6 +203,7 @@ void Node::destroy(const Guest& guest) {
   xenstored_->wipe(guest.directory());
   xenstored_->wipe("/local/domain/" + std::to_string(guest.domid));
   xenstored_->release(guest.domid);
+  fs::remove(place_ / guest.served());
 }
 
 std::string Node::value(const Guest& guest, const std::string& key) {

@@ -37,6 +37,10 @@ struct Guest {
 
   std::string backend() const { return "backend/vbd/" + std::to_string(domid) + "/51712"; }
   std::string directory() const { return "/local/domain/0/" + backend(); }
+  /// There as long as the kernel serves the disk.
+  std::string served() const {
+    return "sys/bus/xen-backend/devices/vbd-" + std::to_string(domid) + "-51712";
+  }
 };
 
 /// The exit code of a child of ours, as in Ended. What does not end in time is killed, as by libxl.

@@ -4,6 +4,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <stdexcept>
 #include <thread>
 
@@ -42,46 +43,50 @@ bool read_message(int from, xsd_sockmsg& head, std::string& payload) {
 
 }  // namespace
 
-XenstoredProxy::XenstoredProxy(std::string xenstored, std::function<Fate(const Request&)> decide)
-    : xenstored_(std::move(xenstored)),
-      decide_(std::move(decide)),
-      listener_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+XenstoredProxy::XenstoredProxy(std::string xenstored, std::function<Fate(const Request&)> decide) {
+  relay_->xenstored = std::move(xenstored);
+  relay_->decide = std::move(decide);
+  relay_->listener = Fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const sockaddr_un address = address_of(socket());
-  if (::bind(listener_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
-      ::listen(listener_.get(), 8) != 0)
+  const int listener = relay_->listener.get();
+  if (::bind(listener, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+      ::listen(listener, 8) != 0)
     throw std::runtime_error("no socket to be had");
-  std::thread([this] {
+  std::thread([relay = relay_] {
     for (;;)
-      if (const int program = ::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC);
+      if (const int program = ::accept4(relay->listener.get(), nullptr, nullptr, SOCK_CLOEXEC);
           program >= 0)
-        std::thread([this, program] { serve(program); }).detach();
+        std::thread([relay, program] { relay->serve(program); }).detach();
+      else if (errno == EINVAL)  // shut down
+        return;
       else
         ::usleep(1000);
   }).detach();
 }
 
-void XenstoredProxy::close() {
-  ::unlink(socket().c_str());
+XenstoredProxy::~XenstoredProxy() {
+  ::shutdown(relay_->listener.get(), SHUT_RDWR);
 }
 
-void XenstoredProxy::serve(int program) {
+void XenstoredProxy::Relay::serve(int program) {
   const Fd held(program);
-  const Fd xenstored(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  const sockaddr_un address = address_of(xenstored_);
-  if (::connect(xenstored.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0)
-    while (pass(program, xenstored.get())) {
+  const Fd to_xenstored(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const sockaddr_un address = address_of(xenstored);
+  if (::connect(to_xenstored.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) ==
+      0)
+    while (pass(program, to_xenstored.get())) {
     }
 }
 
 /// One request and its answer. False: the connection is over.
-bool XenstoredProxy::pass(int program, int xenstored) {
+bool XenstoredProxy::Relay::pass(int program, int to_xenstored) {
   xsd_sockmsg head{};
   std::string payload;
   if (!read_message(program, head, payload))
     return false;
-  const Fate fate = decide_({.type = head.type, .payload = payload, .number = ++requests_});
+  const Fate fate = decide({.type = head.type, .payload = payload, .number = ++requests});
   if (fate != Fate{})
-    has_interfered_ = true;
+    has_interfered = true;
   std::this_thread::sleep_for(fate.delay);
   if (fate.is_cut)
     return false;
@@ -90,7 +95,7 @@ bool XenstoredProxy::pass(int program, int xenstored) {
   if (!fate.error.empty() && head.type == XS_TRANSACTION_END)
     payload = std::string("F\0", 2);
   if (fate.error.empty() || head.type == XS_TRANSACTION_END)
-    if (!send_whole(xenstored, head, payload) || !read_message(xenstored, answer, payload))
+    if (!send_whole(to_xenstored, head, payload) || !read_message(to_xenstored, answer, payload))
       return false;
   if (!fate.error.empty()) {
     payload = fate.error + '\0';

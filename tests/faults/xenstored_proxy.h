@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "fd.h"
@@ -29,26 +30,32 @@ struct Request {
 
 class XenstoredProxy {
  public:
-  /// Its threads end with the process.
   XenstoredProxy(std::string xenstored, std::function<Fate(const Request&)> decide);
+  XenstoredProxy(const XenstoredProxy&) = delete;
+  XenstoredProxy& operator=(const XenstoredProxy&) = delete;
+  /// Nobody is let in any more. Whoever has a connection keeps it, and `decide` with it.
+  ~XenstoredProxy();
 
   std::string socket() const { return place_ / "socket"; }
-  unsigned requests() const { return requests_; }
+  unsigned requests() const { return relay_->requests; }
   /// Whether any request had another fate than xenstored's own answer.
-  bool has_interfered() const { return has_interfered_; }
-  /// Nobody is let in any more.
-  void close();
+  bool has_interfered() const { return relay_->has_interfered; }
 
  private:
-  void serve(int program);
-  bool pass(int program, int xenstored);
+  /// What its threads need, which end with the process.
+  struct Relay {
+    std::string xenstored;
+    std::function<Fate(const Request&)> decide;
+    Fd listener;
+    std::atomic<unsigned> requests{0};
+    std::atomic<bool> has_interfered{false};
+
+    void serve(int program);
+    bool pass(int program, int to_xenstored);
+  };
 
   test::TempDir place_;
-  std::string xenstored_;
-  std::function<Fate(const Request&)> decide_;
-  Fd listener_;
-  std::atomic<unsigned> requests_{0};
-  std::atomic<bool> has_interfered_{false};
+  std::shared_ptr<Relay> relay_ = std::make_shared<Relay>();
 };
 
 }  // namespace block_drbd::faults

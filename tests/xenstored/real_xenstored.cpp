@@ -63,8 +63,13 @@ void RealXenstored::Close::operator()(xs_handle* handle) const {
   xs_close(handle);
 }
 
-RealXenstored::RealXenstored()
-    : process_([this, xenstored = find_xenstored()] { return run(xenstored, directory_); }) {
+RealXenstored::RealXenstored() {
+  start();
+}
+
+void RealXenstored::start() {
+  process_ = std::make_unique<Child>(
+      [this, xenstored = find_xenstored()] { return run(xenstored, directory_); });
   const XenstoredPath path(socket());
   if (!eventually([&] {
         toolstack_.reset(xs_open(0));
@@ -74,8 +79,13 @@ RealXenstored::RealXenstored()
 }
 
 void RealXenstored::stop() {
-  process_.signal(SIGKILL);
-  process_.wait();
+  process_->signal(SIGKILL);
+  process_->wait();
+}
+
+void RealXenstored::start_anew() {
+  stop();
+  start();
 }
 
 std::unique_ptr<xenstore::Store> RealXenstored::connect(Way way) const {

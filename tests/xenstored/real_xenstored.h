@@ -44,19 +44,22 @@ class RealXenstored {
   /// Owned by a domain, and closed to all others but dom0.
   void give_to(unsigned domid, const std::string& path);
 
-  pid_t pid() const { return process_.pid(); }
+  pid_t pid() const { return process_->pid(); }
   /// Kills it.
   void stop();
+  /// Kills it, and starts another one with the same sockets, and with nothing in its store.
+  void start_anew();
 
  private:
   struct Close {
     void operator()(xs_handle* handle) const;
   };
 
+  void start();
   void set_permissions(const std::string& path, unsigned owner, std::optional<unsigned> reader);
 
   TempDir directory_;
-  Child process_;
+  std::unique_ptr<Child> process_;
   std::unique_ptr<xs_handle, Close> toolstack_;
 };
 
