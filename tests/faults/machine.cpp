@@ -6,9 +6,11 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -344,6 +346,39 @@ std::vector<Case> of_memory() {
            }}};
 }
 
+/// A keeper has a role to give back: whatever the limit, what it could not do stays remembered, and
+/// the next add and remove make all well.
+std::vector<Case> of_the_keepers_memory() {
+  return {{"at any point", [](Node& node, Complaints& complaints) {
+             unsigned succeeded = 0;
+             for (rlim_t kib = 5'000; kib <= 9'000; kib += 100) {
+               Complaints here;
+               node.create(web);
+               judge_add(node, web, node.add(web), {}, here);
+               node.destroy(web);
+               const Ended ended = node.run({.words = {"keep", "r0"},
+                                             .xenbus_path = "",
+                                             .prepare =
+                                                 [kib] {
+                                                   limit(RLIMIT_AS, kib * 1024);
+                                                   ::alarm(1);  // it may go on trying
+                                                 },
+                                             .output = {}});
+               succeeded += ended.code == 0 ? 1 : 0;
+               if (ended.code == 0 ? node.drbd().is_primary : node.records().empty())
+                 here.push_back("the keeper ended with " + std::to_string(ended.code.value_or(-1)) +
+                                ", " + std::to_string(node.records().size()) +
+                                " records are left, and the node is " + described(node.drbd()) +
+                                ": " + ended.said);
+               next_guest_is_well(node, here);
+               for (const std::string& complaint : here)
+                 complaints.push_back(std::to_string(kib) + " KiB: " + complaint);
+             }
+             if (succeeded == 0)
+               complaints.emplace_back("it never was enough");
+           }}};
+}
+
 std::vector<Case> of_descriptors() {
   return {{"at any point", [](Node& node, Complaints& complaints) {
              unsigned succeeded = 0;
@@ -372,6 +407,47 @@ std::vector<Case> of_the_clock() {
                complaints.push_back("not in the log: " + node.log());
              all_is_well_again(node, web, complaints);
            }}};
+}
+
+std::vector<Case> of_the_log() {
+  // A guest starts and ends, and another one cannot start.
+  const auto with = [](const std::function<bool(const Node&)>& spoil) {
+    return [spoil](Node& node, Complaints& complaints) {
+      must(spoil(node), complaints);
+      node.create(web);
+      judge_add(node, web, node.add(web), {}, complaints);
+      node.close(web);
+      judge_remove(node, node.remove(web), {}, complaints);
+      node.destroy(web);
+      node.create(web);
+      node.faults("primary exit 77");
+      judge_add(node, web, node.add(web), {"cannot become Primary"}, complaints);
+      if (node.value(web, "hotplug-error").empty())
+        complaints.emplace_back("xenstore does not tell why");
+      node.faults("");
+      all_is_well_again(node, web, complaints);
+    };
+  };
+  return {
+      {"there is none", with([](const Node& node) {
+         return node.inside([] { return ::unlink("/dev/log") == 0; });
+       })},
+      {"nobody listens", with([](const Node& node) {
+         return node.inside([] {
+           return ::unlink("/dev/log") == 0 && ::mknod("/dev/log", S_IFSOCK | 0666, 0) == 0;
+         });
+       })},
+      {"its queue is full", with([](const Node& node) {
+         const block_drbd::Fd other(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+         sockaddr_un log{};
+         log.sun_family = AF_UNIX;
+         (node.place() / "log").copy(log.sun_path, sizeof log.sun_path - 1);
+         while (::sendto(other.get(), "x", 1, MSG_DONTWAIT, reinterpret_cast<sockaddr*>(&log),
+                         sizeof log) == 1) {
+         }
+         return errno == EAGAIN;
+       })},
+  };
 }
 
 /// As many as work at the same time.
@@ -428,8 +504,10 @@ TEST_CASE("the node misbehaves", "[machine]") {
       {"/run is full or read-only", of_run()},
       {"no more processes", of_processes()},
       {"not enough memory", of_memory()},
+      {"not enough memory for the keeper", of_the_keepers_memory()},
       {"not enough descriptors", of_descriptors()},
       {"others are stuck", of_others()},
+      {"the log daemon is away or stuck", of_the_log()},
       {"the time of day jumps while a guest waits for its device", of_the_clock()},
   });
 }
