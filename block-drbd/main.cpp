@@ -162,8 +162,8 @@ Result<void> run_keeper(const std::string& resource, Report& report, int interru
     return failure("DRBD resource " + resource + ": " + records.error().message + role_may_stay);
   const auto clock = process::steady_clock(interruption);
   for (;;) {
-    const auto done = on_node(**store, **records, report, interruption,
-                              [&](hotplug::Host& host) { return hotplug::keep(host, resource); });
+    auto done = on_node(**store, **records, report, interruption,
+                        [&](hotplug::Host& host) { return hotplug::keep(host, resource); });
     if (done || (*store)->is_connected())
       return done;
     // xenstored was started anew, or will be: nobody else would go on with the work by then.

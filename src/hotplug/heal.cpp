@@ -21,6 +21,13 @@ constexpr Duration longest_pause_between_tries = std::chrono::seconds(80);
 constexpr Duration history_after = std::chrono::minutes(5);
 constexpr Duration nothing_to_do = std::chrono::hours(24);
 
+std::string is_unexplained(const std::string& resource) {
+  return "DRBD resource " + resource +
+         ": the kernel's log was overwritten, and does not tell any more why the nodes have "
+         "parted, so they are not connected again. If `drbdadm status " +
+         resource + "` shows StandAlone, run `drbdadm adjust " + resource + '`';
+}
+
 class Healer {
  public:
   explicit Healer(Ward& ward) : ward_(ward) {}
@@ -55,11 +62,7 @@ class Healer {
     const auto named = drbd::ever_parted_by_two_primaries(*log);
     for (const std::string& resource : std::exchange(parted_, {}))
       if (!named.contains(resource))
-        tell_once(resource,
-                  "DRBD resource " + resource +
-                      ": the kernel's log was overwritten, and does not tell any more why the "
-                      "nodes have parted, so they are not connected again. If `drbdadm status " +
-                      resource + "` shows StandAlone, run `drbdadm adjust " + resource + '`');
+        tell_once(resource, is_unexplained(resource));
     TimePoint next = ward_.clock.now() + nothing_to_do;
     for (const std::string& resource : named) {
       const auto status = ward_.drbd.status(resource, status_limit);
