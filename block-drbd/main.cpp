@@ -154,27 +154,28 @@ Result<void> run_hotplug(Verb verb, const std::string& xenbus_path, Report& repo
 
 /// What the above leave behind: it may take as long as it needs.
 Result<void> run_keeper(const std::string& resource, Report& report, int interruption) {
-  auto store = xenstore::connect();
-  if (!store)
-    return failure("DRBD resource " + resource + ": " + store.error().message + role_may_stay);
   const auto records = open_records();
   if (!records)
     return failure("DRBD resource " + resource + ": " + records.error().message + role_may_stay);
   const auto clock = process::steady_clock(interruption);
-  for (;;) {
-    auto done = on_node(**store, **records, report, interruption,
-                        [&](hotplug::Host& host) { return hotplug::keep(host, resource); });
-    if (done || (*store)->is_connected())
+  for (auto store = xenstore::connect();;) {
+    Result<void> done =
+        store ? on_node(**store, **records, report, interruption,
+                        [&](hotplug::Host& host) { return hotplug::keep(host, resource); })
+              : failure("DRBD resource " + resource + ": " + store.error().message + role_may_stay);
+    if (store && (done || (*store)->is_connected()))
       return done;
     // xenstored was started anew, or will be: nobody else would go on with the work by then.
     report.tell(Severity::Failure, done.error().message + ". Connecting to xenstored again");
     // Through its socket: where it has none yet, the kernel would wait for it, and we for the
     // kernel.
-    do {
+    std::unique_ptr<xenstore::Store> again;
+    while (!again) {
       if (!clock->wait(pause_for_xenstored))
         return done;
-      *store = xenstore::connect_pipelined();
-    } while (!*store);
+      again = xenstore::connect_pipelined();
+    }
+    store = std::move(again);
   }
 }
 

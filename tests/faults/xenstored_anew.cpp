@@ -174,7 +174,8 @@ std::vector<Case> under_a_guest() {
 
 /// A keeper gives the role of an ended guest back, when its device is closed.
 std::vector<Case> after_a_guest() {
-  return {{"whose device is closed later", [](Node& node, Complaints& complaints) {
+  return {{"whose device is closed later",
+           [](Node& node, Complaints& complaints) {
              node.create(web);
              judge_add(node, web, node.add(web), {}, complaints);
              open_device(node, true);
@@ -186,6 +187,24 @@ std::vector<Case> after_a_guest() {
              for (const std::string& complaint : never_idle(node))
                complaints.push_back(complaint);
              next_guest_is_well(node, complaints);
+           }},
+          {"whose keeper begins while there is none", [](Node& node, Complaints& complaints) {
+             node.create(web);
+             judge_add(node, web, node.add(web), {}, complaints);
+             node.destroy(web);
+             node.xenstored().stop();
+             Ended kept;
+             std::thread keeper([&] { kept = node.keep(); });
+             if (!eventually([&] {
+                   return node.log().find("Connecting to xenstored again") != std::string::npos;
+                 }))
+               complaints.emplace_back("nothing is told of it");
+             node.xenstored().start_anew();
+             keeper.join();
+             if (kept.code != 0)
+               complaints.push_back("the keeper did not go on: " + kept.said);
+             for (const std::string& complaint : never_idle(node))
+               complaints.push_back(complaint);
            }}};
 }
 
