@@ -88,7 +88,8 @@ TEST_CASE_METHOD(
     there = !there;
     Node& starter = there ? node2 : node1;
     starter.types("xl create /etc/xen/wheezy.cfg");
-    starter.finds_records("wheezy", written);
+    if (written > 0)  // else the disk is blank
+      starter.finds_records("wheezy", written);
     starter.guest_writes("wheezy");
     written = starter.last_record("wheezy");
     starter.types("xl destroy wheezy");
