@@ -166,7 +166,7 @@ TEST_CASE("what else parts two nodes is a person's to mend", "[heal]") {
 }
 
 TEST_CASE("the kernel's log is overwritten before anybody has acted by it: nothing is done") {
-  Parted node(GENERATE(8, 9));
+  PartedNode node(GENERATE(8, 9));
   node.parts();
   std::size_t told = 1;
   SECTION("before it was read") {

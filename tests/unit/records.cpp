@@ -440,7 +440,7 @@ TEST_CASE("nothing is read or written through a link", "[record]") {
 }
 
 TEST_CASE("a record that is no regular file is an error, and not waited for", "[record]") {
-  const Run run;
+  const RunDirectory run;
   const auto records = run.open();
   const std::string place = run.ours + "/Wheezy.window";
   const auto make = GENERATE(0, 1, 2, 3);
