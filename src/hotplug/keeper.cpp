@@ -32,18 +32,21 @@ constexpr Duration quiet_about_role_for = std::chrono::seconds(30);
 constexpr Duration answers_come_within = std::chrono::minutes(2);
 
 /// The use has ended without a `remove`, or its `add` was killed: the toolstack has wiped the
-/// directory. Not where the kernel goes on serving the disk: a xenstored that was started anew has
-/// no directory, either, of a guest that runs.
+/// directory.
 Result<bool> has_ended(Host& host, const Claim& claim) {
   const auto backend = xenstore::read_backend(host.store, claim.backend);
   if (!backend)
     return failure(backend.error());
-  if (claim.phase == Phase::Attached &&
-      host.devices.is_served(claim.backend.frontend(), claim.backend.device()))
-    return false;
   constexpr xenstore::DomId own_domain = 0;
   return !*backend && (claim.phase == Phase::Promoting || claim.backend.frontend() == own_domain ||
                        !host.store.domain_exists(claim.backend.frontend()));
+}
+
+/// A xenstored that was started anew has no directory, either, of a guest that runs: its disk is
+/// waited for, as long as the kernel goes on serving it.
+bool is_served(Host& host, const Claim& claim) {
+  return claim.phase == Phase::Attached &&
+         host.devices.is_served(claim.backend.frontend(), claim.backend.device());
 }
 
 Result<bool> has_work(Host& host, const std::string& resource, const std::optional<Claim>& done) {
@@ -137,6 +140,7 @@ class Keeper {
   // -- the role --
 
   Result<bool> release_what_is_left(std::vector<Claim>& claims, const Budget& budget) {
+    bool waits_for_kernel = false;
     for (Claim& claim : claims) {
       if (claim.phase == Phase::Released)
         continue;
@@ -145,6 +149,10 @@ class Keeper {
         return failure(ended.error());
       if (!*ended)
         continue;
+      if (is_served(host_, claim)) {
+        waits_for_kernel = true;
+        continue;
+      }
       claim.phase = Phase::Released;
       if (auto written = host_.records.write(claim); !written)
         return failure(written.error());
@@ -154,7 +162,7 @@ class Keeper {
     });
     // One stands for all: the resource is given back as a whole, and then no claim is left.
     if (left == claims.end())
-      return true;
+      return !waits_for_kernel;
     bool late = false;
     for (const Claim& claim : claims)
       late = (claim.unanswered && is_late(claim.backend.text())) || late;

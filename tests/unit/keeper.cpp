@@ -692,21 +692,29 @@ TEST_CASE("a xenstored that was started anew has forgotten a guest that runs: no
   node.store.wipe("backend/vbd/5");
   node.store.domains.erase(5);
   node.keepers.clear();
-  SECTION("its keeper leaves its claim alone") {
+  const auto is_untouched = [&] {
+    CHECK(node.drbd.role(1) == Role::Primary);
+    CHECK(node.drbd.count("secondary 1") == 0);
+    REQUIRE(node.records.all.size() == 1);
+    CHECK(node.records.all.front().phase == record::Phase::Attached);
+  };
+  SECTION("its keeper waits until the kernel lets go of the disk") {
+    node.clock.at(60s, [&] {
+      is_untouched();
+      node.devices.served.clear();
+    });
     REQUIRE(hotplug::keep(node.host, "Wheezy"));
+    CHECK(node.clock.elapsed() >= 60s);
   }
   SECTION("another guest is refused, and then removed") {
     node.guest(6, "other", "uuid-other");
     CHECK(says(hotplug::add(node.host, FakeNode::path(6)), "in use"));
     REQUIRE(node.remove(6));
-    CHECK(node.keepers.empty());
+    CHECK_FALSE(node.keepers.empty());
+    is_untouched();
+    // Its own remove counts, whatever else is told.
+    REQUIRE(node.remove(5));
   }
-  CHECK(node.drbd.role(1) == Role::Primary);
-  CHECK(node.drbd.count("secondary 1") == 0);
-  REQUIRE(node.records.all.size() == 1);
-  CHECK(node.records.all.front().phase == record::Phase::Attached);
-  // Its own remove counts, whatever else is told.
-  REQUIRE(node.remove(5));
   CHECK(node.drbd.role(1) == Role::Secondary);
   CHECK(node.records.all.empty());
 }
