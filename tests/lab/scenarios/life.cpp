@@ -14,9 +14,15 @@ void created_and_shut_down(Lab& lab, const std::string& type) {
   REQUIRE(xvda.physical_device_path == "/dev/drbd1");
   REQUIRE(xvda.hotplug_status == "connected");
   node1.guest_writes("wheezy", 3);
+  // The program goes by it where xenstore has forgotten the guest.
+  const std::string served = "test -e /sys/bus/xen-backend/devices/vbd-" +
+                             std::to_string(std::stoi(node1.types("xl domid wheezy"))) + '-' +
+                             std::to_string(block_drbd::lab::xvda);
+  node1.types(served);
 
   node1.types("xl shutdown -w wheezy");
   node1.becomes("Wheezy", "Secondary");
+  node1.fails(served);
   node1.left_nothing("Wheezy");
   lab.records_are_whole("wheezy", disk_of_wheezy);
 }
