@@ -7,6 +7,7 @@
 
 #include "hotplug/hand_over.h"
 #include "hotplug/release.h"
+#include "hotplug/survey.h"
 #include "policy/window.h"
 #include "xenstore/backend.h"
 
@@ -40,13 +41,6 @@ Result<bool> has_ended(Host& host, const Claim& claim) {
   constexpr xenstore::DomId own_domain = 0;
   return !*backend && (claim.phase == Phase::Promoting || claim.backend.frontend() == own_domain ||
                        !host.store.domain_exists(claim.backend.frontend()));
-}
-
-/// A xenstored that was started anew has no directory, either, of a guest that runs: its disk is
-/// waited for, as long as the kernel goes on serving it.
-bool is_served(Host& host, const Claim& claim) {
-  return claim.phase == Phase::Attached &&
-         host.devices.is_served(claim.backend.frontend(), claim.backend.device());
 }
 
 Result<bool> has_work(Host& host, const std::string& resource, const std::optional<Claim>& done) {
@@ -149,7 +143,7 @@ class Keeper {
         return failure(ended.error());
       if (!*ended)
         continue;
-      if (is_served(host_, claim)) {
+      if (is_served(host_, claim)) {  // a guest may run that a new xenstored knows nothing of
         waits_for_kernel = true;
         continue;
       }

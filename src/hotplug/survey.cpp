@@ -18,8 +18,7 @@ bool is_idle(const drbd::Resource& resource, const std::vector<record::Claim>& c
 /// A disk that the kernel serves, and of which xenstore knows nothing: a xenstored that was started
 /// anew has forgotten its guest, which may run on.
 Result<bool> is_forgotten(Host& host, const record::Claim& claim) {
-  if (claim.phase != record::Phase::Attached ||
-      !host.devices.is_served(claim.backend.frontend(), claim.backend.device()))
+  if (!is_served(host, claim))
     return false;
   return xenstore::read_backend(host.store, claim.backend).map([](const auto& backend) {
     return !backend;
@@ -42,6 +41,11 @@ policy::Attachment attachment_of(const record::Claim& claim) {
 }
 
 }  // namespace
+
+bool is_served(Host& host, const record::Claim& claim) {
+  return claim.phase == record::Phase::Attached &&
+         host.devices.is_served(claim.backend.frontend(), claim.backend.device());
+}
 
 Result<Survey> survey(Host& host, const std::string& resource, const xenstore::BackendPath& own,
                       Duration limit) {

@@ -24,6 +24,10 @@ Result<Survey> survey(Host& host, const std::string& resource, const xenstore::B
 Result<std::vector<policy::Attachment>> with_their_domains(xenstore::Store& store,
                                                            std::vector<xenstore::Backend> backends);
 
+/// Whether the kernel goes on serving the disk that was attached, whatever xenstore says: one that
+/// was started anew knows nothing of a guest that runs.
+bool is_served(Host& host, const record::Claim& claim);
+
 /// The attachments alone, for a resource whose state is known.
 Result<std::vector<policy::Attachment>> attachments_in_use(Host& host,
                                                            const drbd::Resource& resource,

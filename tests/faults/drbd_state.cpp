@@ -56,9 +56,10 @@ DrbdState DrbdFile::read() const {
 void DrbdFile::change(const std::function<void(DrbdState&)>& how) const {
   const Fd lock(::open((path_ + ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   ::flock(lock.get(), LOCK_EX);
-  DrbdState state = read();
+  const DrbdState before = read();
+  DrbdState state = before;
   how(state);
-  if (state == read())
+  if (state == before)
     return;  // nothing that DRBD would tell of
   const std::string text = proc_drbd(state);
   const std::string draft = path_ + ".new";

@@ -97,6 +97,7 @@ TEST_CASE_METHOD(
     for (Node* node : {&node1, &node2})
       node->left_nothing("Wheezy");
     records_reach(written, disk_of_wheezy);
+    // So that the next start is the first one that it tells of; node1's goes with its power.
     node2.types("rm -f /var/log/xen/console/*");
   }
 }
