@@ -88,6 +88,7 @@ Result<void> on_node(xenstore::Store& store, record::Records& records, Report& r
           return config.of(resource);
         });
       },
+      .kernel_log = [] { return drbd::read_kernel_log(); },
       .random = std::minstd_rand(std::random_device()())};
   return action(host);
 }

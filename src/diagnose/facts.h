@@ -33,6 +33,8 @@ struct Facts {
 
   /// The backends in xenstore that have a DRBD device, and their domains.
   std::vector<policy::Attachment> attachments;
+  /// Those of them of which only the kernel knows: xenstored was started anew since.
+  std::vector<xenstore::BackendPath> forgotten;
   std::string xenstore_trouble;
 
   /// What the administrator chose; `add` fails while the file cannot be read.
@@ -50,7 +52,7 @@ struct Facts {
   std::map<int, std::vector<std::string>> host_uses;
   std::map<int, std::vector<std::string>> openers;
 
-  /// Read when a resource is StandAlone.
+  /// Read when a resource is StandAlone, or has lost one of several peers.
   std::string kernel_log;
   std::string kernel_log_trouble;
 

@@ -59,6 +59,7 @@ class Looker {
     backends_without_guest();
     suspended();
     left_guests();
+    forgotten_guests();
     half_promoted();
     idle_primary();
     stale_claims();
@@ -492,6 +493,17 @@ class Looker {
                 "look again in half a minute. If no migration is under way (never unpause it):\n"
                 "xl destroy " +
                     std::to_string(each.domain.id));
+  }
+
+  void forgotten_guests() {
+    for (const policy::Attachment& each : users_)
+      if (std::ranges::find(facts_.forgotten, each.backend.path) != facts_.forgotten.end())
+        problem("forgotten-guest",
+                name() + " is in use by " + policy::describe(each) +
+                    ", of which xenstore knows nothing: xenstored was started anew while it ran. "
+                    "It may run on, but the toolstack cannot manage it any more, and the kernel "
+                    "serves its disk until this node boots",
+                "shut it down from inside, then boot this node");
   }
 
   bool is_ours(const xenstore::Backend& backend) const {

@@ -42,15 +42,29 @@ Script script_at(const std::string& path, const std::string& own_program) {
   return there.st_dev == own.st_dev && there.st_ino == own.st_ino ? Script::Ours : Script::Other;
 }
 
-Result<std::vector<policy::Attachment>> attachments(xenstore::Store& store) {
+Result<void> read_attachments(Facts& facts, xenstore::Store& store, device::Devices& devices) {
   auto backends = xenstore::backends_on_major(store, device::drbd_major);
   if (!backends)
     return failure(backends.error());
-  return hotplug::with_their_domains(store, std::move(*backends));
+  auto known = hotplug::with_their_domains(store, std::move(*backends));
+  if (!known)
+    return failure(known.error());
+  const auto forgotten = hotplug::forgotten_by_xenstore(store, devices, facts.records.claims);
+  if (!forgotten)
+    return failure(forgotten.error());
+  facts.attachments = std::move(*known);
+  for (const policy::Attachment& each : *forgotten) {
+    facts.attachments.push_back(each);
+    facts.forgotten.push_back(each.backend.path);
+  }
+  return {};
 }
 
-bool is_parted(const Resource& resource) {
-  return resource.peers.empty() || std::ranges::any_of(resource.peers, [](const drbd::Peer& peer) {
+/// What the kernel has said tells why, or whether a guest may come from a node that is gone.
+bool needs_kernel_log(const Resource& resource) {
+  const bool has_lost_one_of_many = resource.peers.size() > 1 && !drbd::sees_every_peer(resource);
+  return resource.peers.empty() || has_lost_one_of_many ||
+         std::ranges::any_of(resource.peers, [](const drbd::Peer& peer) {
            return peer.connection == Connection::StandAlone;
          });
 }
@@ -80,7 +94,7 @@ void look_at_drbd(Facts& facts, const Sources& sources, const std::set<std::stri
         is_resource_name(each.resource))  // else it could be an option
       if (const auto is = sources.drbd.configured_two_primaries(each.resource, limit))
         facts.two_primaries_configured[each.resource] = *is;
-  if (std::ranges::any_of(facts.drbd.resources, is_parted)) {
+  if (std::ranges::any_of(facts.drbd.resources, needs_kernel_log)) {
     auto log = drbd::read_kernel_log(sources.kernel_log);
     if (log)
       facts.kernel_log = std::move(*log);
@@ -99,9 +113,11 @@ void look_at_records(Facts& facts, const Sources& sources) {
 }
 
 void look_at_xenstore(Facts& facts, const Sources& sources) {
-  auto found = sources.connect().and_then([](const auto& store) { return attachments(*store); });
-  facts.attachments = found ? std::move(*found) : std::vector<policy::Attachment>{};
-  facts.xenstore_trouble = found ? "" : found.error().message;
+  facts.attachments.clear();
+  facts.forgotten.clear();
+  const auto read = sources.connect().and_then(
+      [&](const auto& store) { return read_attachments(facts, *store, sources.devices); });
+  facts.xenstore_trouble = read ? "" : read.error().message;
 }
 
 /// What `add` and `remove` do meanwhile changes what they remember.
@@ -141,7 +157,7 @@ Facts gather(const Sources& sources, const std::set<std::string>& asked) {
   // A guest that starts or ends just now: what is seen of xenstore and of DRBD must be of one
   // moment.
   for (int look = 0; look < looks; ++look) {
-    look_at_records(facts, sources);
+    look_at_records(facts, sources);  // from which it is known what xenstore has forgotten
     look_at_xenstore(facts, sources);
     look_at_drbd(facts, sources, asked);
     if (is_as_before(facts, sources))

@@ -34,6 +34,8 @@ constexpr struct {
 /// What came before a new try to connect, or a success, is history.
 constexpr std::string_view begin_of_a_connection = "conn( StandAlone -> Unconnected )";
 constexpr std::string_view connected = " -> Connected )";
+/// A change of the state that was refused.
+constexpr std::string_view not_done = ": Failed: ";
 
 /// Whether `line` has `word`, and it does not go on as another name would.
 bool has_word(std::string_view line, std::string_view word) {
@@ -72,6 +74,24 @@ Parted why_parted(std::string_view kernel_log, const Resource& resource, std::st
         parted = reason.parted;
   }
   return parted;
+}
+
+std::set<std::string> lost_as_primary(std::string_view kernel_log, const Resource& resource) {
+  std::set<std::string> lost;
+  while (!kernel_log.empty()) {
+    const std::string_view line = take_line(kernel_log);
+    if (!has_word(line, "drbd " + resource.name) || line.find(not_done) != std::string_view::npos)
+      continue;
+    for (const Peer& peer : resource.peers) {
+      if (is_settled(peer) || !has_word(line, ' ' + peer.name + ':'))
+        continue;
+      if (line.find("peer( Primary -> Unknown )") != std::string_view::npos)
+        lost.insert(peer.name);
+      else if (line.find("peer( Unknown -> ") != std::string_view::npos)
+        lost.erase(peer.name);
+    }
+  }
+  return lost;
 }
 
 std::set<std::string> ever_parted_by_two_primaries(std::string_view kernel_log) {

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <map>
+#include <set>
 
+#include "drbd/kernel_log.h"
 #include "hotplug/hand_over.h"
 #include "hotplug/keeper.h"
 #include "hotplug/publish.h"
@@ -200,6 +202,10 @@ class Attaching {
     auto decision = decide(*seen);
     if (!decision)
       return failure(decision.error());
+    if (decision->action == Action::Promote && is_primary_by_person(*seen) &&
+        !drbd::sees_every_peer(seen->resource) && !volume->role)
+      if (auto end = rule_out_opener(seen->resource); !end || *end)
+        return end ? Result<TurnEnd>(**end) : failure(end.error());
     switch (decision->action) {
       case Action::Refuse:
         return failure(decision->because);
@@ -241,6 +247,21 @@ class Attaching {
     return seen.resource.role == Role::Primary && (claim_ ? by_person_ : seen.claims.empty());
   }
 
+  /// On DRBD 9 whoever opens the device makes it Primary as well, for as long. What nobody has
+  /// open, and is Primary still, was made so on purpose. Nothing then, else the end of this turn.
+  Result<std::optional<TurnEnd>> rule_out_opener(const drbd::Resource& resource) {
+    for (const drbd::Volume& volume : resource.volumes)
+      if (const auto holders = host_.devices.processes_holding(volume.minor); !holders.empty())
+        return wait_for_close(volume, holders.front() + " has it",
+                              "that it is Primary is nobody's decision to start a guest without "
+                              "the other node")
+            .map([](const TurnEnd& end) { return std::optional(end); });
+    const auto now = host_.drbd.status_again(resource, budget_.left(status_limit));
+    if (!now)
+      return failure(now.error());
+    return now->role == Role::Primary ? std::optional<TurnEnd>() : again_after(pause_for_drbd);
+  }
+
   Result<Decision> decide(const Survey& seen) {
     policy::Situation situation{.resource = seen.resource,
                                 .users = {},
@@ -257,7 +278,10 @@ class Attaching {
       for (const drbd::Volume& volume : seen.resource.volumes)
         for (const std::string& use : host_.devices.host_uses(volume.minor))
           situation.users.push_back(policy::use_by_host(volume.minor, use));
-    if (policy::needs_settings(request_.purpose, seen.resource)) {
+    if (request_.purpose == Purpose::Incoming)
+      situation.lost_primaries = lost_primaries(seen.resource);
+    if (policy::needs_settings(request_.purpose, seen.resource) ||
+        !situation.lost_primaries.empty()) {
       auto settings = host_.drbd.settings(request_.resource, budget_.left(status_limit));
       if (!settings)
         return failure(settings.error());
@@ -270,6 +294,18 @@ class Attaching {
     if (request_.purpose == Purpose::Start && !drbd::sees_every_peer(seen.resource))
       remember_absence(situation);
     return policy::decide(request_, situation);
+  }
+
+  /// With two nodes a Primary that is seen is the only one there can be.
+  std::set<std::string> lost_primaries(const drbd::Resource& resource) {
+    if (resource.peers.size() < 2 || drbd::sees_every_peer(resource))
+      return {};
+    const auto log = host_.kernel_log();
+    if (!log) {
+      host_.report.tell(Severity::Notice, log.error().message);
+      return {};
+    }
+    return drbd::lost_as_primary(*log, resource);
   }
 
   /// What earlier runs left about the time since a peer cannot be seen.
@@ -312,7 +348,7 @@ class Attaching {
         if (!answer)
           return failure(answer.error());
         if (!answer->ok())
-          return wait_for_close(left, *answer,
+          return wait_for_close(left, says(*answer),
                                 "it was attached under the name of this disk before, and is "
                                 "to be made Secondary first");
       }
@@ -325,7 +361,7 @@ class Attaching {
       if (!answer)
         return failure(answer.error());
       if (!answer->ok())
-        return wait_for_close(volume, *answer,
+        return wait_for_close(volume, says(*answer),
                               "what comes from there, be it the last writes of an earlier guest, "
                               "would land over those of this one");
       claim_->leave_role = false;  // it was given back just now, and is ours from here on
@@ -387,16 +423,19 @@ class Attaching {
     });
   }
 
-  Result<TurnEnd> wait_for_close(const drbd::Volume& volume, const drbd::Answer& answer,
+  static std::string says(const drbd::Answer& answer) {
+    return "DRBD says " + drbd::quoted(answer);
+  }
+
+  Result<TurnEnd> wait_for_close(const drbd::Volume& volume, const std::string& evidence,
                                  const std::string& why) {
     const std::string node = "/dev/drbd" + std::to_string(volume.minor);
     const std::string what = node + " is held open on this node, and not by a guest that runs here";
-    const std::string says = "DRBD says " + drbd::quoted(answer);
     if (waited(Awaited::Close) < patience_for_close)
-      return wait_for(Awaited::Close, what + ": " + says);
+      return wait_for(Awaited::Close, what + ": " + evidence);
     return failure("DRBD resource " + request_.resource + ": " + what + ": " + why +
                    ". Look who has it with `fuser -v " + node + "`, and at `drbdadm status " +
-                   request_.resource + "` for suspended I/O. " + says);
+                   request_.resource + "` for suspended I/O. " + evidence);
   }
 
   Result<TurnEnd> wait_for_window(const std::string& because) {

@@ -27,6 +27,8 @@ struct Host {
   std::function<Result<void>(const std::string& resource)> start_keeper;
   /// What the administrator chose for the resource; an error when that cannot be read.
   std::function<Result<policy::Choices>(const std::string& resource)> choices_for;
+  /// What the kernel has said and not forgotten (drbd/kernel_log.h).
+  std::function<Result<std::string>()> kernel_log;
   std::minstd_rand random;
   std::unique_ptr<record::Lock> place{};  ///< see hotplug/admission.h, also when it is given up
 };

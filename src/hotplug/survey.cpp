@@ -15,16 +15,6 @@ bool is_idle(const drbd::Resource& resource, const std::vector<record::Claim>& c
          drbd::primary_peers(resource).empty();
 }
 
-/// A disk that the kernel serves, and of which xenstore knows nothing: a xenstored that was started
-/// anew has forgotten its guest, which may run on.
-Result<bool> is_forgotten(Host& host, const record::Claim& claim) {
-  if (!is_served(host, claim))
-    return false;
-  return xenstore::read_backend(host.store, claim.backend).map([](const auto& backend) {
-    return !backend;
-  });
-}
-
 /// As xenstore would tell of it.
 policy::Attachment attachment_of(const record::Claim& claim) {
   return {.backend = {.path = claim.backend,
@@ -42,9 +32,24 @@ policy::Attachment attachment_of(const record::Claim& claim) {
 
 }  // namespace
 
-bool is_served(Host& host, const record::Claim& claim) {
+bool is_served(device::Devices& devices, const record::Claim& claim) {
   return claim.phase == record::Phase::Attached &&
-         host.devices.is_served(claim.backend.frontend(), claim.backend.device());
+         devices.is_served(claim.backend.frontend(), claim.backend.device());
+}
+
+Result<std::vector<policy::Attachment>> forgotten_by_xenstore(
+    xenstore::Store& store, device::Devices& devices, const std::vector<record::Claim>& claims) {
+  std::vector<policy::Attachment> forgotten;
+  for (const record::Claim& claim : claims) {
+    if (!is_served(devices, claim))
+      continue;
+    const auto backend = xenstore::read_backend(store, claim.backend);
+    if (!backend)
+      return failure(backend.error());
+    if (!*backend)
+      forgotten.push_back(attachment_of(claim));
+  }
+  return forgotten;
 }
 
 Result<Survey> survey(Host& host, const std::string& resource, const xenstore::BackendPath& own,
@@ -77,13 +82,10 @@ Result<std::vector<policy::Attachment>> attachments_in_use(Host& host,
   auto attachments = with_their_domains(host.store, std::move(*backends));
   if (!attachments)
     return failure(attachments.error());
-  for (const record::Claim& claim : claims) {
-    const auto forgotten = is_forgotten(host, claim);
-    if (!forgotten)
-      return failure(forgotten.error());
-    if (*forgotten)
-      attachments->push_back(attachment_of(claim));
-  }
+  const auto forgotten = forgotten_by_xenstore(host.store, host.devices, claims);
+  if (!forgotten)
+    return failure(forgotten.error());
+  attachments->insert(attachments->end(), forgotten->begin(), forgotten->end());
   return policy::attachments_in_use(*attachments, claims, own);
 }
 

@@ -26,7 +26,12 @@ Result<std::vector<policy::Attachment>> with_their_domains(xenstore::Store& stor
 
 /// Whether the kernel goes on serving the disk that was attached, whatever xenstore says: one that
 /// was started anew knows nothing of a guest that runs.
-bool is_served(Host& host, const record::Claim& claim);
+bool is_served(device::Devices& devices, const record::Claim& claim);
+
+/// The disks that the kernel serves, and of which xenstore knows nothing, as it would tell of them:
+/// their guests may run on.
+Result<std::vector<policy::Attachment>> forgotten_by_xenstore(
+    xenstore::Store& store, device::Devices& devices, const std::vector<record::Claim>& claims);
 
 /// The attachments alone, for a resource whose state is known.
 Result<std::vector<policy::Attachment>> attachments_in_use(Host& host,

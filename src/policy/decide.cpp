@@ -175,6 +175,30 @@ std::string second_instance_here(const Request& request, const User& other) {
          "it first";
 }
 
+/// The Primary that is seen need not be the source: an earlier migration may have left it so, or
+/// the guest was started there once more. What the real one wrote last may not be here.
+std::string hidden_source(const Request& request, const Situation& situation, const Peer& seen) {
+  std::string names;
+  std::string forget;
+  for (const Peer& peer : situation.resource.peers)
+    if (situation.lost_primaries.contains(peer.name)) {
+      names += (names.empty() ? "" : ", ") + name_of(peer, situation.settings);
+      forget += (forget.empty() ? "`" : " and `") + ("drbdadm del-peer " + request.resource) + ':' +
+                peer.name + '`';
+    }
+  return cannot_be_taken_over(
+      request.resource,
+      names +
+          ", which is not connected, was Primary when it was lost: the guest may come from there, "
+          "and not from " +
+          name_of(seen, situation.settings) +
+          ", which is Primary now. Two guests could write, or this one run on old data",
+      "Look on both with `xl list` where it runs, and connect them again (`drbdadm adjust " +
+          request.resource + "`). Only if the lost one is off, or no guest there has this disk: " +
+          forget + " here, and migrate again; `drbdadm adjust " + request.resource +
+          "` brings the connection back");
+}
+
 Decision decide_incoming(const Request& request, const Situation& situation) {
   const auto primary = drbd::primary_peers(situation.resource);
   if (const User* other = second_instance(situation)) {
@@ -186,8 +210,13 @@ Decision decide_incoming(const Request& request, const Situation& situation) {
                      : refuse(second_instance_here(request, *other) +
                               ". The migrating guest goes on at its source");
   }
-  if (primary.size() == 1 && drbd::is_settled(*primary.front()))
-    return hand_over(request, situation, *primary.front());
+  if (primary.size() == 1 && drbd::is_settled(*primary.front())) {
+    // Where DRBD fences, no other node became Primary before that one was.
+    const bool is_fenced = situation.settings && fences(*situation.settings);
+    return situation.lost_primaries.empty() || is_fenced
+               ? hand_over(request, situation, *primary.front())
+               : refuse(hidden_source(request, situation, *primary.front()));
+  }
   if (primary.empty() && drbd::sees_every_peer(situation.resource))
     return go(Action::Promote);
   if (primary.size() > 1)

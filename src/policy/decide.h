@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,9 @@ struct Situation {
   bool primary_by_person = false;
   /// This very guest had the resource here until moments ago, while the peer could not be seen.
   bool held = false;
+  /// Names of peers that cannot be seen, and were Primary when they were lost. Asked for only when
+  /// a guest arrives.
+  std::set<std::string> lost_primaries{};
   /// Asked for only while a peer is Primary or cannot be seen.
   std::optional<drbd::Settings> settings;
   Duration waited_for_peer{0};  ///< for a Primary peer to let go

@@ -155,7 +155,14 @@ void feed_proc_drbd(std::string_view text) {
 }
 
 void feed_kernel_log(std::string_view text) {
-  drbd::why_parted(text, some_resource(), "a");
+  const drbd::Resource looked_at = some_resource();
+  drbd::why_parted(text, looked_at, "a");
+  for (const std::string& lost : drbd::lost_as_primary(text, looked_at))
+    demand(std::ranges::any_of(looked_at.peers,
+                               [&](const drbd::Peer& peer) {
+                                 return peer.name == lost && !drbd::is_settled(peer);
+                               }),
+           "who can be seen is not lost", lost);
   std::set<std::string> of_lines;
   for (std::string_view lines = text; !lines.empty();) {
     const std::string_view line = drbd::take_line(lines);

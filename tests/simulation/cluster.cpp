@@ -256,6 +256,12 @@ void Cluster::close_by_hand(int number) {
   drbd_.close(closed.resource, closed.node, closed.volume);
 }
 
+bool Cluster::is_open_by_hand(int node, int minor) const {
+  return std::any_of(by_hand_.begin(), by_hand_.end(), [&](const ByHand& each) {
+    return each.node == node && drbd_.minor_of(each.resource, each.volume) == minor;
+  });
+}
+
 std::vector<ByHand> Cluster::writers_by_hand(int resource, int node, bool is_start) const {
   std::vector<ByHand> writers;
   if (!is_used(resource, node))

@@ -116,6 +116,7 @@ class Cluster {
   /// start on every node that this one sees. Nobody while a guest uses the resource here.
   std::vector<ByHand> writers_by_hand(int resource, int node, bool is_start) const;
   bool is_held_by_hand(const ByHand& opened) const;
+  bool is_open_by_hand(int node, int minor) const;
 
   // Changes of a resource, for those who watch.
   std::uint64_t changes(int resource, int node) const;

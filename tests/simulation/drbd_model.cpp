@@ -634,6 +634,12 @@ void DrbdModel::end_handshake(int resource, int a, int b) {
       end->update_under_way = false;
       (end == &one ? other : one).two_primaries = end->two_primaries;
     }
+  for (const auto& [node, peer] : {std::pair(a, b), std::pair(b, a)})
+    if (shape_.generation == 9)
+      log(node, connection_of(resource, peer),
+          is_primary(resource, peer)
+              ? "conn( Connecting -> Connected ) peer( Unknown -> Primary )"
+              : "conn( Connecting -> Connected ) peer( Unknown -> Secondary )");
   world_.tell(a, "drbd", name_of(resource), " is connected to node", b);
   if (is_diskless(a) || is_diskless(b)) {
     // What it wrote elsewhere, the other one lacks, and gets from those that have it [2].
@@ -703,6 +709,9 @@ void DrbdModel::lose(int resource, int node, int peer, Link link) {
   if (end.link == Link::StandAlone || (end.link == link && link == Link::Connecting))
     return;
   world_.tell(node, "drbd", name_of(resource), " lost the connection to node", peer);
+  if (end.peer_primary && shape_.generation == 9)
+    log(node, connection_of(resource, peer),
+        "conn( Connected -> NetworkFailure ) peer( Primary -> Unknown )");
   end.link = link;
   ++end.epoch;
   if (std::exchange(end.update_under_way, false) && lost_update)

@@ -849,6 +849,47 @@ TEST_CASE("a node that has lost quorum writes no more, and the guest may start w
   CHECK(stage.writes(1));
 }
 
+TEST_CASE("a guest that is cut off is not taken for the one that was started once more") {
+  Stage stage(three_nodes("majority"));
+  stage.isolate(0);
+  stage.toolstack.create(2, stage.web);
+  stage.run(seconds(20));
+  REQUIRE(stage.runs_on() == "node0 node2");
+  stage.toolstack.migrate(stage.web, 0, 1);
+  stage.settle();
+  CHECK(stage.said("which is not connected, was Primary when it was lost"));
+  CHECK(stage.runs_on() == "node0 node2");
+  // Nor can it be told which of the two comes.
+  stage.toolstack.migrate(stage.web, 2, 1);
+  stage.settle();
+  CHECK(stage.runs_on() == "node0 node2");
+  CHECK(stage.roles() == "Primary/Secondary/Primary");
+  // When the first is gone, and its node back, it can.
+  stage.cluster.crash(0);
+  stage.restore();
+  stage.cluster.drbd().restore(0, 2);
+  stage.cluster.boot(0);
+  stage.run(seconds(60));
+  REQUIRE(stage.roles() == "Secondary/Secondary/Primary");
+  stage.toolstack.migrate(stage.web, 2, 1);
+  stage.settle();
+  CHECK(stage.runs_on() == "node1");
+}
+
+TEST_CASE("the source of an earlier migration is not taken for that of the next") {
+  Stage stage(three_nodes());
+  stage.toolstack.closes_after[0] = seconds(30);
+  stage.toolstack.migrate(stage.web, 0, 1);
+  stage.at_stage(5, [&] { stage.isolate(1); });
+  stage.run(seconds(20));
+  REQUIRE(stage.runs_on() == "node1");
+  REQUIRE(stage.roles() == "Primary/Primary/Secondary");
+  stage.toolstack.migrate(stage.web, 1, 2);
+  stage.settle();
+  CHECK(stage.said("which is not connected, was Primary when it was lost"));
+  CHECK(stage.runs_on() == "node1");
+}
+
 TEST_CASE("no guest starts or reboots without quorum") {
   DrbdShape shape = three_nodes("majority");
   shape.suspends_io = false;
@@ -969,6 +1010,19 @@ TEST_CASE("what somebody opens by hand without its peer is no decision for a sta
   CHECK(stage.runs_on() == "node0");
   stage.run(seconds(60));
   CHECK(stage.roles() == "Primary/Secondary");
+}
+
+TEST_CASE("what somebody closes while a start looks was nobody's decision") {
+  for (int moment = 0; moment < 400; ++moment) {
+    Stage stage(shape_of(9));
+    stage.cut();
+    stage.run(seconds(15));
+    stage.open_by_hand(1, true, seconds(12) + milliseconds(moment));
+    stage.toolstack.create(1, stage.web);
+    stage.settle();
+    INFO("closed " << moment << " ms later");
+    REQUIRE(stage.runs_on() == "node0");
+  }
 }
 
 TEST_CASE("somebody opens the target's device by hand before the guest arrives: it stays") {

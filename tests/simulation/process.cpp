@@ -323,7 +323,12 @@ class ModelDevices : public device::Devices {
     return "/dev/drbd" + std::to_string(minor);
   }
   std::vector<std::string> host_uses(int /*minor*/) override { return {}; }
-  std::vector<std::string> processes_holding(int /*minor*/) override { return {}; }
+  std::vector<std::string> processes_holding(int minor) override {
+    process_.step(milliseconds(30));
+    return process_.cluster.is_open_by_hand(process_.node, minor)
+               ? std::vector<std::string>{"somebody"}
+               : std::vector<std::string>{};
+  }
   bool is_served(unsigned domain, unsigned device) override {
     return process_.cluster.is_open(process_.node, domain, device);
   }
@@ -520,6 +525,10 @@ struct Seams {
         return {};
       },
       .choices_for = [this](const std::string&) { return process.cluster.configured; },
+      .kernel_log = [this]() -> Result<std::string> {
+        process.step(milliseconds(1));
+        return process.cluster.drbd().kernel_log(process.node);
+      },
       .random = std::minstd_rand(1)};
 };
 

@@ -1237,6 +1237,40 @@ TEST_CASE("a path that served another resource before") {
   CHECK(node.records.all.empty());
 }
 
+TEST_CASE("incoming migration while a node is away that was Primary when it was lost: refused") {
+  FakeNode node(9);
+  allow_two_primaries(node);
+  incoming(node);
+  node.peer().name = "node2";
+  drbd::Peer away = node.peer();
+  away.name = "node3";
+  away.node_id = 2;
+  away.role = Role::Unknown;
+  away.connection = drbd::Connection::Connecting;
+  node.drbd.state.peers.push_back(away);
+  SECTION("it was Secondary, or the kernel has forgotten it") {
+    REQUIRE(add(node, 5));
+  }
+  SECTION("what the kernel says cannot be read") {
+    node.kernel_log = failure("cannot open /dev/kmsg: Operation not permitted");
+    REQUIRE(add(node, 5));
+    CHECK(node.report.said.size() > 0);
+  }
+  SECTION("it was Primary") {
+    node.kernel_log =
+        "6,812,99,-;drbd Wheezy node3: conn( Connected -> NetworkFailure ) "
+        "peer( Primary -> Unknown )\n";
+    const auto result = add(node, 5);
+    CHECK(says(result, "node node3, which is not connected, was Primary when it was lost"));
+    CHECK(says(result, "The guest goes on at its source"));
+    CHECK(says(result, "drbdadm del-peer Wheezy:node3"));
+    CHECK(node.drbd.role(1) == Role::Secondary);
+    node.drbd.state.peers.pop_back();  // del-peer
+    node.guest(5, "web--incoming", "uuid-web");
+    REQUIRE(add(node, 5));
+  }
+}
+
 TEST_CASE("incoming migration beside an orphan of an earlier one: refused, whatever the link") {
   FakeNode node(GENERATE(8, 9));
   allow_two_primaries(node);

@@ -244,6 +244,20 @@ TEST_CASE("a diskless target needs not its source's data, but anybody's") {
   CHECK(decide(request(Purpose::Incoming), now).action == Action::WaitForData);
 }
 
+TEST_CASE("a guest does not arrive while a node is away that was Primary when it was lost") {
+  Situation now = situation({PeerLooks::Primary, PeerLooks::Connecting});
+  CHECK(decide(request(Purpose::Incoming), now).action == Action::HandOver);
+  now.resource.peers.back().name = "node3";
+  now.resource.peers.back().node_id = 2;
+  now.lost_primaries = {"node3"};
+  const Decision refused = decide(request(Purpose::Incoming), now);
+  CHECK(refused.action == Action::Refuse);
+  CHECK(refused.because.find("node node3, which is not connected, was Primary when it was lost") !=
+        std::string::npos);
+  now.settings->connections.front().fencing = "resource-and-stonith";
+  CHECK(decide(request(Purpose::Incoming), now).action == Action::HandOver);
+}
+
 TEST_CASE("an unknown setting is not a permission to try") {
   Situation now = situation({PeerLooks::Primary});
   now.settings.reset();

@@ -442,6 +442,14 @@ const std::vector<std::pair<std::string, Make>> states = {
      }},
     {"stale-claim",
      [](State& state) { state.facts.records.claims.push_back(State::claim(7, "web01")); }},
+    {"forgotten-guest",
+     [](State& state) {
+       state.has_guest(7, "web01");
+       policy::Attachment& attachment = state.facts.attachments.front();
+       attachment.backend.mode = attachment.backend.dev = "";
+       attachment.backend.state = xenstore::State::Unknown;
+       state.facts.forgotten.push_back(attachment.backend.path);
+     }},
     {"backend-without-guest",
      [](State& state) {
        state.has_guest(7, "web01");
@@ -531,6 +539,22 @@ const std::vector<std::pair<std::string, Make>> states = {
                         .role = drbd::Role::Unknown,
                         .volumes = {}});
        state.resource().volumes.front().role.reset();
+     }},
+    {"three-nodes-lost-primary",
+     [](State& state) {
+       state.has_drbd_9();
+       auto& peers = state.resource().peers;
+       peers.front().name = "node2";
+       peers.front().node_id = 1;
+       peers.front().role = drbd::Role::Primary;
+       state.connection().node_id = 1;
+       peers.push_back(State::unseen_peer());
+       peers.back().name = "node3";
+       peers.back().node_id = 2;
+       state.resource().volumes.front().role.reset();
+       state.facts.kernel_log =
+           "6,812,99,-;drbd Wheezy node3: conn( Connected -> NetworkFailure ) "
+           "peer( Primary -> Unknown )\n";
      }},
     {"split-brain-with-one-of-two",
      [](State& state) {

@@ -450,6 +450,7 @@ struct FakeNode {
   bool no_keeper = false;
   Result<policy::Choices> choices = policy::Choices{};
   std::vector<std::string> keepers;  ///< that were started
+  Result<std::string> kernel_log = "";
   hotplug::Host host{.store = store,
                      .drbd = drbd,
                      .devices = devices,
@@ -464,6 +465,7 @@ struct FakeNode {
                        return {};
                      },
                      .choices_for = [this](const std::string&) { return choices; },
+                     .kernel_log = [this]() -> Result<std::string> { return kernel_log; },
                      .random = std::minstd_rand(1)};
 
   /// `generation`: DRBD 8.4 or 9.

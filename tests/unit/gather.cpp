@@ -45,7 +45,7 @@ struct NodeWithTools {
     return gather(
         {.processes = tools,
          .drbd = node.drbd,
-         .devices = node.devices,
+         .devices = devices,
          .connect = [] { return std::make_unique<test::FakeStore>(); },
          .proc_drbd = directory.write("proc/drbd", "version: 8.4.11 (api:1/proto:86-101)\n"),
          .proc_locks = directory / "locks",
@@ -64,11 +64,13 @@ struct NodeWithTools {
     REQUIRE((*records)->write(record::Claim{.backend = {"vbd", 7, 51712},
                                             .resource = "Wheezy",
                                             .minor = 1,
+                                            .phase = record::Phase::Attached,
                                             .domain = "web",
                                             .vm = ""}));
   }
 
   ToolsOfWheezy tools;
+  test::FakeDevices devices;
   test::TempDir directory;
 };
 
@@ -90,6 +92,19 @@ TEST_CASE("what starts or ends while it is looked is looked at again", "[diagnos
   };
   CHECK(node.facts().records.claims.size() == 1);
   CHECK(node.tools.looks == 2);
+}
+
+TEST_CASE("a guest that xenstore has forgotten has its disk as long as the kernel serves it",
+          "[diagnose]") {
+  NodeWithTools node;
+  node.claim_is_written();
+  CHECK(node.facts().attachments.empty());
+  node.devices.served = {{7, 51712}};
+  const Facts facts = node.facts();
+  REQUIRE(facts.attachments.size() == 1);
+  CHECK(facts.attachments.front().domain.name == "web");
+  CHECK(facts.forgotten == std::vector{xenstore::BackendPath{"vbd", 7, 51712}});
+  CHECK(users_of(facts, *facts.drbd.resource("Wheezy")).size() == 1);
 }
 
 TEST_CASE("a node that is never still is not looked at for ever", "[diagnose]") {

@@ -87,6 +87,37 @@ TEST_CASE("9: each connection is parted for itself", "[kernel_log]") {
         Parts{2});
 }
 
+TEST_CASE("9: who cannot be seen and was Primary when it was lost", "[kernel_log]") {
+  using Names = std::set<std::string>;
+  const auto lost = [](const std::string& log) {
+    auto state = resource({peer("node2", 1, Connection::Connecting),
+                           peer("node2b", 2, Connection::StandAlone),
+                           peer("node4", 3, Connection::Connected)});
+    state.peers.back().role = Role::Secondary;
+    state.peers.back().volumes = {
+        {.number = 0, .replication = Replication::Established, .disk = Disk::UpToDate}};
+    return lost_as_primary(log, state);
+  };
+  const std::string kernel = "6,812,99,-;drbd Wheezy ";
+  const std::string gone = ": conn( Connected -> NetworkFailure ) peer( Primary -> Unknown )\n";
+  CHECK(lost("").empty());
+  CHECK(lost(kernel + "node2" + gone) == Names{"node2"});
+  CHECK(lost(kernel + "node2" + gone + kernel + "node2b" + gone) == Names{"node2", "node2b"});
+  CHECK(lost(kernel + "node2: peer( Unknown -> Primary )\n" + kernel +
+             "node2: conn( Connected -> Timeout ) peer( Primary -> Unknown ) [disconnected]\n") ==
+        Names{"node2"});
+  // It was connected again since, and let go before it was lost.
+  CHECK(lost(kernel + "node2" + gone + kernel +
+             "node2: conn( Connecting -> Connected ) peer( Unknown -> Primary ) [connected]\n" +
+             kernel + "node2: peer( Primary -> Secondary ) [peer-state]\n" + kernel +
+             "node2: conn( Connected -> TearDown ) peer( Secondary -> Unknown ) [peer-state]\n")
+            .empty());
+  // Another resource's, one that can be seen, and what did not come to pass.
+  CHECK(lost("6,1,1,-;drbd Wheezy2 node2" + gone + kernel + "node4" + gone + kernel +
+             "node2: Failed: conn( Connected -> Disconnecting ) peer( Primary -> Unknown )\n")
+            .empty());
+}
+
 TEST_CASE("the names of those that were ever parted by two primaries", "[kernel_log]") {
   using Names = std::set<std::string>;
   CHECK(ever_parted_by_two_primaries("").empty());
