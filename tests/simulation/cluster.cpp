@@ -373,7 +373,9 @@ void Cluster::check_writers() {
                         [&](const Disk& disk) { return disk.resource == r && disk.mode == "w"; });
         if (!writes)
           continue;
-        if (!drbd_.has_quorum(r, n))  // others may have the guest, and who meets it then refuses
+        // Others may have the guest, and who meets it then refuses; or its own disk is behind that
+        // of a node which it does not see [14].
+        if (!drbd_.has_quorum(r, n) || drbd_.is_outdated(r, n))
           may_stand_alone.insert(r);
         if (drbd_.shape().quorum != "off" && !drbd_.completes_writes(r, n))
           continue;

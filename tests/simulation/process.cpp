@@ -227,9 +227,12 @@ class ModelDrbd : public drbd::Drbd {
     if (model().shape().generation != 9 && process_.world().faults.broken_drbdadm)
       return failure("drbdadm cannot read another resource's file");
     Cluster* const cluster = &process_.cluster;
-    return command("connect", index, limit, [cluster, index, node, peer] {
+    // One that hangs in the kernel may take effect after a person's turn has come: nobody can call
+    // it back, and DRBD refuses the connection once more.
+    const bool is_ours_to_heal = model().is_parted_by_settings(index, node, peer);
+    return command("connect", index, limit, [cluster, index, node, peer, is_ours_to_heal] {
       DrbdModel& drbd = cluster->drbd();
-      if (drbd.link(index, node, peer) == Link::StandAlone &&
+      if (drbd.link(index, node, peer) == Link::StandAlone && !is_ours_to_heal &&
           !drbd.is_parted_by_settings(index, node, peer))
         cluster->world().violation("what a person has to decide was decided",
                                    DrbdModel::name_of(index) + " on node" + std::to_string(node) +
