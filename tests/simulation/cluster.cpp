@@ -103,7 +103,7 @@ void Cluster::set_run(Domain& domain, Run run) {
       if (configured.starts_unseen && domain.is_new &&
           !drbd_.sees_each_other(disk.resource, domain.node, p))
         started_without.emplace(disk.resource, p);
-      if (!is_taken_for_source() && !decided_by_person.contains(disk.resource) &&
+      if (!decided_by_person.contains(disk.resource) &&
           !started_without.contains({disk.resource, p}))
         world_.violation("a guest runs on old data",
                          domain.name + " on node" + std::to_string(domain.node) +
@@ -113,18 +113,6 @@ void Cluster::set_run(Domain& domain, Run run) {
   }
   domain.is_new = false;
   check_writers();
-}
-
-/// With more than two nodes, what a broken migration left on one of them is taken for the source by
-/// another that cannot see the real one. README says so.
-bool Cluster::is_taken_for_source() const {
-  if (nodes() == 2)
-    return false;
-  for (const Node& each : nodes_)
-    for (const auto& [id, domain] : each.domains)
-      if (domain.name.ends_with("--incoming"))
-        return true;
-  return false;
 }
 
 void Cluster::forget_domain(int node, unsigned id) {
@@ -373,9 +361,7 @@ void Cluster::check_writers() {
                         [&](const Disk& disk) { return disk.resource == r && disk.mode == "w"; });
         if (!writes)
           continue;
-        // Others may have the guest, and who meets it then refuses; or its own disk is behind that
-        // of a node which it does not see [14].
-        if (!drbd_.has_quorum(r, n) || drbd_.is_outdated(r, n))
+        if (!drbd_.has_quorum(r, n))  // others may have the guest, and who meets it then refuses
           may_stand_alone.insert(r);
         if (drbd_.shape().quorum != "off" && !drbd_.completes_writes(r, n))
           continue;

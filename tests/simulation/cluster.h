@@ -153,7 +153,6 @@ class Cluster {
   void check_at_rest();
   /// The node's healer was killed: systemd starts it again.
   void lost_healer(int node) { start_healer_soon(node); }
-  bool is_taken_for_source() const;
 
  private:
   int index(int resource, int node) const { return resource * nodes() + node; }

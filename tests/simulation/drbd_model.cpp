@@ -612,8 +612,11 @@ void DrbdModel::end_handshake(int resource, int a, int b) {
   const bool one_ahead = is_ahead(resource, a, b);
   const bool other_ahead = is_ahead(resource, b, a);
   const bool split = one_ahead && other_ahead;
-  const bool stale_primary =
-      (one_ahead && is_primary(resource, b)) || (other_ahead && is_primary(resource, a));
+  // One whose own disk is Inconsistent or Outdated may get what it lacks [14].
+  const auto objects = [&](int node) {
+    return is_primary(resource, node) && (is_diskless(node) || is_good(resource, node, 0));
+  };
+  const bool stale_primary = (one_ahead && objects(b)) || (other_ahead && objects(a));
   if (split || stale_primary || (both_primary && !one.two_primaries)) {
     const char* why = split           ? "split brain"
                       : stale_primary ? "the Primary's data is the older"

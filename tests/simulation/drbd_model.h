@@ -95,8 +95,6 @@ class DrbdModel {
   /// What is read on `node` lacks writes that `peer` has.
   bool reads_old_data(int resource, int node, int peer) const;
   bool is_diskless(int node) const { return shape_.diskless.contains(node); }
-  /// Others have newer data than its own disk, and it knows [4].
-  bool is_outdated(int resource, int node) const { return site(resource, node).outdated; }
   bool has_quorum(int resource, int node) const {
     return shape_.quorum == "off" || site(resource, node).quorum;
   }
