@@ -23,6 +23,7 @@ Cluster::Cluster(World& world, DrbdShape shape, bool has_healers)
   };
   drbd_.is_written = [this](int resource, int node) { return writer(resource, node) != nullptr; };
   drbd_.check = [this] { check_writers(); };
+  drbd_.met_primaries = [this](int resource) { may_stand_alone.insert(resource); };
   drbd_.lost_update = [this](int resource) { may_stand_alone.insert(resource); };
   drbd_.settings_differ = [this](int resource, int node) {
     parted.insert(resource);

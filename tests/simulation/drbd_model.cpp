@@ -571,6 +571,40 @@ void DrbdModel::begin_handshake(int resource, int a, int b) {
   });
 }
 
+/// Whether the two may connect for all the Primaries that they would see through each other [15].
+DrbdModel::Meeting DrbdModel::meet_primaries(int resource, int a, int b) {
+  if (shape_.generation != 9 || shape_.nodes == 2)
+    return Meeting::Fine;
+  const auto connected = [&](int n, int p) {
+    return n == p || std::minmax(n, p) == std::minmax(a, b) || sees_each_other(resource, n, p);
+  };
+  std::vector<int> primaries;
+  for (int n = 0; n < shape_.nodes; ++n)
+    if (is_primary(resource, n) && (connected(a, n) || connected(b, n)))
+      primaries.push_back(n);
+  if (primaries.size() < 2)
+    return Meeting::Fine;
+  const int asking = world_.choices().one_in(2) ? a : b;
+  const auto allows = [&](int p) { return side(resource, asking, p).two_primaries; };
+  std::vector<int> others;
+  for (int n = 0; n < shape_.nodes; ++n)
+    if (n != asking)
+      others.push_back(n);
+  if (std::none_of(others.begin(), others.end(), allows))
+    return Meeting::Refused;
+  const auto sees_all = [&](int n) {
+    return std::all_of(primaries.begin(), primaries.end(),
+                       [&](int primary) { return connected(n, primary); });
+  };
+  if (std::all_of(primaries.begin(), primaries.end(), sees_all))
+    return Meeting::Fine;
+  const bool behind_servers =
+      (!is_primary(resource, asking) || is_diskless(asking)) &&
+      std::all_of(others.begin(), others.end(), [&](int n) { return !sees_all(n) || allows(n); }) &&
+      (sees_all(asking) || std::any_of(others.begin(), others.end(), sees_all));
+  return behind_servers ? Meeting::Fine : Meeting::Later;
+}
+
 void DrbdModel::end_handshake(int resource, int a, int b) {
   Side& one = side(resource, a, b);
   Side& other = side(resource, b, a);
@@ -604,6 +638,16 @@ void DrbdModel::end_handshake(int resource, int a, int b) {
     for (const auto& [node, peer] : {std::pair(a, b), std::pair(b, a)})
       if (gives_up)
         stand_alone(resource, node, peer, "the Secondary is open for reading");
+      else
+        lose(resource, node, peer, Link::Connecting);
+    return;
+  }
+  if (const Meeting meeting = meet_primaries(resource, a, b); meeting != Meeting::Fine) {
+    if (meeting == Meeting::Refused && met_primaries)
+      met_primaries(resource);
+    for (const auto& [node, peer] : {std::pair(a, b), std::pair(b, a)})
+      if (meeting == Meeting::Refused)
+        stand_alone(resource, node, peer, "more than one Primary");
       else
         lose(resource, node, peer, Link::Connecting);
     return;

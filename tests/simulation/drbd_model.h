@@ -130,6 +130,8 @@ class DrbdModel {
   /// A change of the setting was on its way when the connection was lost: no node can know whether
   /// it arrived.
   std::function<void(int resource)> lost_update;
+  /// Nodes do not connect, as they would see more than one Primary: a person has to, later.
+  std::function<void(int resource)> met_primaries;
 
  private:
   struct Volume {
@@ -188,6 +190,8 @@ class DrbdModel {
   void look_for_partners(int resource);
   void begin_handshake(int resource, int a, int b);
   void end_handshake(int resource, int a, int b);
+  enum class Meeting { Fine, Later, Refused };
+  Meeting meet_primaries(int resource, int a, int b);
   void lose(int resource, int node, int peer, Link link);
   void miss(int resource, int node, int peer, Time within);
   void stand_alone(int resource, int node, int peer, const char* why);

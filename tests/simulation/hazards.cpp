@@ -736,6 +736,25 @@ TEST_CASE("three nodes: on from the second to the third while the first hand-ove
   stage.check_at_rest();
 }
 
+TEST_CASE("three nodes: the third comes back while the hand-over between the others is not over") {
+  Stage stage(three_nodes(GENERATE("off", "majority")));
+  stage.cluster.crash(2);
+  stage.run(seconds(20));
+  stage.toolstack.closes_after[0] = seconds(8);
+  stage.toolstack.migrate(stage.web, 0, 1);
+  stage.at_stage(5, [&] { stage.cluster.boot(2); });
+  stage.settle();
+  CHECK(stage.runs_on() == "node1");
+  CHECK(stage.roles() == "Secondary/Primary/Secondary");
+  stage.check_at_rest();
+  // DRBD may have refused it for the two that were Primary.
+  for (const int node : {0, 1, 2})
+    stage.cluster.drbd().adjust(0, node);
+  stage.run(seconds(60));
+  for (const int node : {0, 1})
+    CHECK(stage.cluster.drbd().sees_each_other(0, node, 2));
+}
+
 TEST_CASE("a person decides that the guest starts without its peer") {
   Stage stage(shape_of(GENERATE(8, 9)), false);
   stage.cluster.crash(1);
