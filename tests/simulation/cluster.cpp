@@ -362,13 +362,18 @@ void Cluster::check_writers() {
                         [&](const Disk& disk) { return disk.resource == r && disk.mode == "w"; });
         if (!writes)
           continue;
-        if (!drbd_.has_quorum(r, n))  // others may have the guest, and who meets it then refuses
+        if (!drbd_.has_quorum(r, n)) {
+          // Others may have the guest, and who meets it then refuses. Where two primaries are
+          // configured for ever nobody does, and it goes on beside them: README says so.
           may_stand_alone.insert(r);
+          if (drbd_.configured_two_primaries(r))
+            may_go_on.insert(r);
+        }
         if (drbd_.shape().quorum != "off" && !drbd_.completes_writes(r, n))
           continue;
         if (first == nullptr)
           first = &domain;
-        else if (!decided_by_person.contains(r))
+        else if (!decided_by_person.contains(r) && !may_go_on.contains(r))
           world_.violation("two guests write", first->name + " on node" +
                                                    std::to_string(first->node) + " and " +
                                                    domain.name + " on node" + std::to_string(n) +

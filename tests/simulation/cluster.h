@@ -138,6 +138,8 @@ class Cluster {
   std::set<std::pair<int, int>> started_without;
   /// A person decided, in a partition, that this resource may run in two places.
   std::set<int> decided_by_person;
+  /// A guest's node had lost quorum, and two primaries are configured.
+  std::set<int> may_go_on;
   /// An interrupted hand-over, or a person, left the two ends with different settings, or both
   /// nodes Primary.
   std::set<int> may_stand_alone;
