@@ -495,15 +495,19 @@ class Looker {
                     std::to_string(each.domain.id));
   }
 
+  /// Where its I/O is suspended, the toolstack may have given the disk up for that.
   void forgotten_guests() {
+    if (resource_.suspended)
+      return;
     for (const policy::Attachment& each : users_)
       if (std::ranges::find(facts_.forgotten, each.backend.path) != facts_.forgotten.end())
         problem("forgotten-guest",
                 name() + " is in use by " + policy::describe(each) +
-                    ", of which xenstore knows nothing: xenstored was started anew while it ran. "
-                    "It may run on, but the toolstack cannot manage it any more, and the kernel "
-                    "serves its disk until this node boots",
-                "shut it down from inside, then boot this node");
+                    ", as the kernel serves its disk, and xenstore knows nothing of it: xenstored "
+                    "was started anew, or the toolstack has given the disk up",
+                "look with `xl list` whether the guest runs. If not, the disk is free when the "
+                "kernel lets go of it: look with dmesg for I/O that hangs. If it does, and xl "
+                "cannot manage it any more: shut it down from inside, then boot this node");
   }
 
   bool is_ours(const xenstore::Backend& backend) const {
@@ -605,6 +609,14 @@ std::vector<Finding> findings_on_node(const Facts& facts) {
         "is not what that would do",
         "is it the shell script of drbd-utils? Then\nmv " XEN_SCRIPT " " XEN_SCRIPT ".old\n" +
             link);
+  if (facts.is_root && !facts.kernel_log_trouble.empty() &&
+      std::ranges::any_of(facts.drbd.resources, drbd::has_lost_one_of_many))
+    add("kernel-log-unseen", false,
+        "the kernel's log cannot be read (" + facts.kernel_log_trouble +
+            "): whether a node that is away was Primary when it was lost cannot be told, and a "
+            "guest may come from there on a migration",
+        "before you migrate a guest to here, see with `xl list` that it does not run on a node "
+        "that is away");
   if (!facts.config_trouble.empty())
     add("own-configuration", true,
         facts.config_trouble + ". No guest with a DRBD disk can start until then", "");

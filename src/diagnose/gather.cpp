@@ -62,8 +62,7 @@ Result<void> read_attachments(Facts& facts, xenstore::Store& store, device::Devi
 
 /// What the kernel has said tells why, or whether a guest may come from a node that is gone.
 bool needs_kernel_log(const Resource& resource) {
-  const bool has_lost_one_of_many = resource.peers.size() > 1 && !drbd::sees_every_peer(resource);
-  return resource.peers.empty() || has_lost_one_of_many ||
+  return resource.peers.empty() || drbd::has_lost_one_of_many(resource) ||
          std::ranges::any_of(resource.peers, [](const drbd::Peer& peer) {
            return peer.connection == Connection::StandAlone;
          });

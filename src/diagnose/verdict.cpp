@@ -247,7 +247,8 @@ class Judge {
                                 .waited_for_data = Duration(0)};
     const xenstore::Domain somebody_new{
         .id = ~xenstore::DomId{0}, .exists = false, .name = {}, .vm = {}, .target = {}};
-    situation.lost_primaries = drbd::lost_as_primary(facts_.kernel_log, resource_);
+    if (request_.purpose == Purpose::Incoming)
+      situation.lost_primaries = drbd::lost_as_primary(facts_.kernel_log, resource_);
     for (const policy::Attachment& each : users_)
       situation.users.push_back(policy::user_for(each, somebody_new));
     for (const drbd::Volume& volume : resource_.volumes)

@@ -78,6 +78,8 @@ Parted why_parted(std::string_view kernel_log, const Resource& resource, std::st
 
 std::set<std::string> lost_as_primary(std::string_view kernel_log, const Resource& resource) {
   std::set<std::string> lost;
+  if (!has_lost_one_of_many(resource))
+    return lost;
   while (!kernel_log.empty()) {
     const std::string_view line = take_line(kernel_log);
     if (!has_word(line, "drbd " + resource.name) || line.find(not_done) != std::string_view::npos)
@@ -127,8 +129,8 @@ bool is_the_kernels(std::string_view record) {
   return number_from(record.substr(0, record.find(','))).value_or(levels) < levels;
 }
 
-/// What can be read from here on. Whether it has ended: a file does, the kernel's log does not.
-std::pair<std::string, bool> read_on(const Fd& log) {
+/// What can be read from here on, and whether it has ended: a file does, the kernel's log does not.
+Result<std::pair<std::string, bool>> read_on(const Fd& log) {
   std::string text;
   std::array<char, 8192> record;  // one a read (dev-kmsg in the kernel's documentation)
   for (;;) {
@@ -137,8 +139,10 @@ std::pair<std::string, bool> read_on(const Fd& log) {
       if (const std::string_view one(record.data(), static_cast<std::size_t>(size));
           is_the_kernels(one))
         text += one;
-    } else if (size == 0 || (errno != EPIPE && errno != EINTR)) {  // EPIPE: some were overwritten
-      return {std::move(text), size == 0};
+    } else if (size == 0 || errno == EAGAIN) {
+      return std::pair(std::move(text), size == 0);
+    } else if (errno != EPIPE && errno != EINTR) {  // EPIPE: some were overwritten
+      return failure(std::string("cannot read the kernel's log: ") + std::strerror(errno), errno);
     }
   }
 }
@@ -165,9 +169,9 @@ class RingBuffer final : public KernelLog {
         return;
       if (ready < 0)
         continue;
-      const auto [text, ended] = read_on(news_);
-      ended_ = ended;
-      if (text.find(two_primaries_differ) != std::string::npos)
+      const auto news = read_on(news_);
+      ended_ = !news || news->second;
+      if (news && news->first.find(two_primaries_differ) != std::string::npos)
         return;
     }
   }
@@ -182,7 +186,9 @@ class RingBuffer final : public KernelLog {
 }  // namespace
 
 Result<std::string> read_kernel_log(const std::string& device) {
-  return open_log(device).map([](const Fd& log) { return read_on(log).first; });
+  return open_log(device)
+      .and_then([](const Fd& log) { return read_on(log); })
+      .map([](const auto& read) { return read.first; });
 }
 
 Result<std::unique_ptr<KernelLog>> follow_kernel_log(int interruption, const std::string& device) {

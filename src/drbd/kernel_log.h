@@ -27,9 +27,9 @@ enum class Parted {
 /// on 9). What names another peer of the resource, as DRBD 9 does, is about that one.
 Parted why_parted(std::string_view kernel_log, const Resource& resource, std::string_view peer);
 
-/// The names of the peers that cannot be seen, and were Primary when the connection to them was
-/// lost: as far as anybody here knows, they still are. DRBD 9 says so ("peer( Primary -> Unknown
-/// )", print_state_change in drbd_state.c).
+/// The names of the peers that cannot be seen, beside others, and were Primary when the connection
+/// to them was lost: they may be so still. Who became Primary afterwards is not among them. DRBD 9
+/// says so: "peer( Primary -> Unknown )" (print_state_change in drbd_state.c).
 std::set<std::string> lost_as_primary(std::string_view kernel_log, const Resource& resource);
 
 /// The resources that the log ever calls parted because allow-two-primaries differs.

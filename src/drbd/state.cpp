@@ -133,6 +133,10 @@ bool is_secondary(const Resource& resource) {
          });
 }
 
+bool has_lost_one_of_many(const Resource& resource) {
+  return resource.peers.size() > 1 && !sees_every_peer(resource);
+}
+
 bool sees_any_peer(const Resource& resource) {
   return std::any_of(resource.peers.begin(), resource.peers.end(), is_settled);
 }

@@ -81,6 +81,8 @@ struct Volume {
   /// /proc/drbd. On DRBD 9 the role is the resource's and this stays absent.
   std::optional<Role> role;
   bool is_client = false;  ///< DRBD 9: it has no disk here, and that is meant
+  /// DRBD 9 with newer tools: somebody has it open. False also where that is not told.
+  bool is_open = false;
 };
 
 /// One volume as a peer has it.
@@ -127,6 +129,8 @@ bool is_settled(const Peer& peer);
 /// DRBD 8.4 lists no peer at all on a resource that is StandAlone: nobody can be seen then.
 bool sees_every_peer(const Resource& resource);
 bool sees_any_peer(const Resource& resource);
+/// DRBD 9. With one peer, a Primary that is seen is the only one there can be.
+bool has_lost_one_of_many(const Resource& resource);
 
 /// On this node, all of it. DRBD 8.4 tells roles twice, the volumes' own a moment later.
 bool is_secondary(const Resource& resource);

@@ -13,6 +13,7 @@ Volume read_volume(const Json& json) {
   volume.minor = number_of(json, "minor").value_or(volume.minor);
   volume.disk = disk_from(text_of(json, "disk-state"));
   volume.is_client = member(json, "client") == true;
+  volume.is_open = member(json, "open") == true;
   volume.quorum = member(json, "quorum") != false;
   return volume;
 }

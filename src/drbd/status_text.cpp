@@ -45,6 +45,8 @@ bool set_own(Resource& resource, std::string_view key, std::string_view value) {
     current(resource.volumes).disk = disk_from(value);
   else if (key == "client")
     current(resource.volumes).is_client = value == "yes";
+  else if (key == "open")
+    current(resource.volumes).is_open = value == "yes";
   else if (key == "quorum")
     current(resource.volumes).quorum = value != "no";
   else if (key == "role")

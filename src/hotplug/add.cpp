@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "drbd/kernel_log.h"
 #include "hotplug/hand_over.h"
@@ -250,16 +251,29 @@ class Attaching {
   /// On DRBD 9 whoever opens the device makes it Primary as well, for as long. What nobody has
   /// open, and is Primary still, was made so on purpose. Nothing then, else the end of this turn.
   Result<std::optional<TurnEnd>> rule_out_opener(const drbd::Resource& resource) {
+    const auto wait = [&](const drbd::Volume& volume, const std::string& evidence) {
+      return wait_for_close(
+                 volume, evidence,
+                 "what is open is Primary by itself, which is no decision to start without the "
+                 "other node. If it is to be one, run `drbdadm primary " +
+                     request_.resource + "` when nobody has it, and start the guest again")
+          .map([](const TurnEnd& end) { return std::optional(end); });
+    };
     for (const drbd::Volume& volume : resource.volumes)
       if (const auto holders = host_.devices.processes_holding(volume.minor); !holders.empty())
-        return wait_for_close(volume, holders.front() + " has it",
-                              "that it is Primary is nobody's decision to start a guest without "
-                              "the other node")
-            .map([](const TurnEnd& end) { return std::optional(end); });
+        return wait(volume, "Now " + holders.front() + " has it");
     const auto now = host_.drbd.status_again(resource, budget_.left(status_limit));
     if (!now)
       return failure(now.error());
-    return now->role == Role::Primary ? std::optional<TurnEnd>() : again_after(pause_for_drbd);
+    if (now->role != Role::Primary)
+      return again_after(pause_for_drbd);
+    for (const drbd::Volume& volume : now->volumes)
+      if (volume.is_open)
+        return wait(volume, "DRBD tells so");
+    // A process that ends writes its last pages when nobody sees it any more.
+    if (was_held_)
+      return wait(resource.volumes.front(), "DRBD told so when it was to be made Secondary");
+    return std::optional<TurnEnd>();
   }
 
   Result<Decision> decide(const Survey& seen) {
@@ -296,16 +310,18 @@ class Attaching {
     return policy::decide(request_, situation);
   }
 
-  /// With two nodes a Primary that is seen is the only one there can be.
   std::set<std::string> lost_primaries(const drbd::Resource& resource) {
-    if (resource.peers.size() < 2 || drbd::sees_every_peer(resource))
+    if (!drbd::has_lost_one_of_many(resource))
       return {};
     const auto log = host_.kernel_log();
-    if (!log) {
-      host_.report.tell(Severity::Notice, log.error().message);
-      return {};
-    }
-    return drbd::lost_as_primary(*log, resource);
+    if (!log && !std::exchange(told_of_log_, true))
+      host_.report.tell(Severity::Notice,
+                        "DRBD resource " + request_.resource +
+                            ": a node is away, and it cannot be told whether it was Primary when "
+                            "it was lost: make sure with `xl list` that the guest does not come "
+                            "from there. " +
+                            log.error().message);
+    return log ? drbd::lost_as_primary(*log, resource) : std::set<std::string>();
   }
 
   /// What earlier runs left about the time since a peer cannot be seen.
@@ -360,7 +376,8 @@ class Attaching {
       const auto answer = host_.drbd.demote(seen.resource, volume, budget_.left());
       if (!answer)
         return failure(answer.error());
-      if (!answer->ok())
+      was_held_ = !answer->ok();
+      if (was_held_)
         return wait_for_close(volume, says(*answer),
                               "what comes from there, be it the last writes of an earlier guest, "
                               "would land over those of this one");
@@ -675,7 +692,9 @@ class Attaching {
   bool has_keeper_ = false;
   bool promoted_ = false;
   bool by_person_ = false;  ///< Primary before this run began, and by none of ours
+  bool was_held_ = false;   ///< as DRBD would not take the role back
   bool saw_a_peer_ = false;
+  bool told_of_log_ = false;  ///< that it cannot be read
   std::map<Awaited, TimePoint> since_;
   std::string waiting_for_;
 };

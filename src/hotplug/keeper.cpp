@@ -143,8 +143,8 @@ class Keeper {
         return failure(ended.error());
       if (!*ended)
         continue;
-      if (is_served(host_.devices,
-                    claim)) {  // a guest may run that a new xenstored knows nothing of
+      // A guest may run that a new xenstored knows nothing of.
+      if (is_served(host_.devices, claim)) {
         waits_for_kernel = true;
         continue;
       }

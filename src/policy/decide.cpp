@@ -45,6 +45,16 @@ bool fences(const drbd::Settings& settings) {
   return settings.fencing != none || each_connection;
 }
 
+/// A Primary that loses a node writes no more until that one is surely off.
+bool stands_still_until_fenced(const drbd::Settings& settings) {
+  constexpr std::string_view stonith = "resource-and-stonith";
+  const bool each_connection =
+      !settings.connections.empty() &&
+      std::all_of(settings.connections.begin(), settings.connections.end(),
+                  [&](const auto& each) { return each.fencing == stonith; });
+  return settings.fencing == stonith || each_connection;
+}
+
 bool is_diskless(const drbd::Volume& volume) {
   return volume.disk == Disk::Diskless;
 }
@@ -186,17 +196,18 @@ std::string hidden_source(const Request& request, const Situation& situation, co
       forget += (forget.empty() ? "`" : " and `") + ("drbdadm del-peer " + request.resource) + ':' +
                 peer.name + '`';
     }
+  const std::string& resource = request.resource;
   return cannot_be_taken_over(
-      request.resource,
+      resource,
       names +
           ", which is not connected, was Primary when it was lost: the guest may come from there, "
           "and not from " +
           name_of(seen, situation.settings) +
           ", which is Primary now. Two guests could write, or this one run on old data",
-      "Look on both with `xl list` where it runs, and connect them again (`drbdadm adjust " +
-          request.resource + "`). Only if the lost one is off, or no guest there has this disk: " +
-          forget + " here, and migrate again; `drbdadm adjust " + request.resource +
-          "` brings the connection back");
+      "Look with `xl list` on these nodes. If the guest is on more than one, `xl destroy` it where "
+      "it is cut off. Then connect them again (`drbdadm adjust " +
+          resource + "` on both). Only if the lost one is off, or no guest there has this disk: " +
+          forget + " here, migrate again, and only then `drbdadm adjust " + resource + '`');
 }
 
 Decision decide_incoming(const Request& request, const Situation& situation) {
@@ -211,8 +222,7 @@ Decision decide_incoming(const Request& request, const Situation& situation) {
                               ". The migrating guest goes on at its source");
   }
   if (primary.size() == 1 && drbd::is_settled(*primary.front())) {
-    // Where DRBD fences, no other node became Primary before that one was.
-    const bool is_fenced = situation.settings && fences(*situation.settings);
+    const bool is_fenced = situation.settings && stands_still_until_fenced(*situation.settings);
     return situation.lost_primaries.empty() || is_fenced
                ? hand_over(request, situation, *primary.front())
                : refuse(hidden_source(request, situation, *primary.front()));

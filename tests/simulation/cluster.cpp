@@ -238,6 +238,10 @@ void Cluster::close_by_hand(int number) {
                                   [&](const ByHand& each) { return each.number == number; });
   if (found == by_hand_.end())
     return;
+  if (last_pages_take > 0 && ending_by_hand_.insert(number).second) {
+    world_.scheduler().after(last_pages_take, [=, this] { close_by_hand(number); });
+    return;
+  }
   const ByHand closed = *found;
   by_hand_.erase(found);
   world_.tell(closed.node, "somebody", "closes ", DrbdModel::name_of(closed.resource), "/",
@@ -247,7 +251,8 @@ void Cluster::close_by_hand(int number) {
 
 bool Cluster::is_open_by_hand(int node, int minor) const {
   return std::any_of(by_hand_.begin(), by_hand_.end(), [&](const ByHand& each) {
-    return each.node == node && drbd_.minor_of(each.resource, each.volume) == minor;
+    return each.node == node && !ending_by_hand_.contains(each.number) &&
+           drbd_.minor_of(each.resource, each.volume) == minor;
   });
 }
 
@@ -268,6 +273,7 @@ bool Cluster::is_held_by_hand(const ByHand& opened) const {
 }
 
 void Cluster::close_all_by_hand() {
+  last_pages_take = 0;
   while (!by_hand_.empty())
     close_by_hand(by_hand_.front().number);
 }

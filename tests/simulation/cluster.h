@@ -116,7 +116,9 @@ class Cluster {
   /// start on every node that this one sees. Nobody while a guest uses the resource here.
   std::vector<ByHand> writers_by_hand(int resource, int node, bool is_start) const;
   bool is_held_by_hand(const ByHand& opened) const;
+  /// By a process that can be seen: not by one that ends, and writes its last pages.
   bool is_open_by_hand(int node, int minor) const;
+  Time last_pages_take = 0;
 
   // Changes of a resource, for those who watch.
   std::uint64_t changes(int resource, int node) const;
@@ -171,6 +173,7 @@ class Cluster {
   std::vector<Node> nodes_;
   std::vector<ByHand> by_hand_;
   int opened_by_hand_ = 0;
+  std::set<int> ending_by_hand_;
   std::vector<std::uint64_t> changes_;
   std::vector<std::vector<Actor*>> watchers_;
 };

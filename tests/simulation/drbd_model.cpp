@@ -137,6 +137,7 @@ drbd::Resource DrbdModel::status(int resource, int node) {
     one.minor = minor_of(resource, v);
     one.disk = disk_of(node, v);
     one.quorum = has_quorum(resource, node);
+    one.is_open = shape_.tells_open && volume.openers > 0;
     if (!v9)
       one.role = volume.primary ? drbd::Role::Primary : drbd::Role::Secondary;
     shown.volumes.push_back(one);
@@ -658,7 +659,7 @@ void DrbdModel::end_handshake(int resource, int a, int b) {
   const bool split = one_ahead && other_ahead;
   // One whose own disk is Inconsistent or Outdated may get what it lacks [14].
   const auto objects = [&](int node) {
-    return is_primary(resource, node) && (is_diskless(node) || is_good(resource, node, 0));
+    return is_primary(resource, node) && (is_diskless(node) || has_a_good_disk(resource, node));
   };
   const bool stale_primary = (one_ahead && objects(b)) || (other_ahead && objects(a));
   if (split || stale_primary || (both_primary && !one.two_primaries)) {

@@ -33,6 +33,7 @@ struct DrbdShape {
   std::string quorum = "off";  ///< or majority, or a number
   bool suspends_io = true;     ///< on-no-quorum suspend-io; else io-error
   bool auto_promote = true;
+  bool tells_open = false;  ///< newer tools: whether somebody has a volume open
 };
 
 enum class Link { StandAlone, Connecting, Handshake, Connected };
@@ -203,6 +204,12 @@ class DrbdModel {
   void begin_sync(int resource, int source, int target);
   void reconcile(int resource, int node);
   void outdate_those_left_behind(int resource, int node);
+  bool has_a_good_disk(int resource, int node) const {
+    for (int volume = 0; volume < shape_.volumes; ++volume)
+      if (is_good(resource, node, volume))
+        return true;
+    return false;
+  }
   bool is_good(int resource, int node, int volume) const {
     const Site& here = site(resource, node);
     return !is_diskless(node) && here.volumes[static_cast<std::size_t>(volume)].good &&

@@ -1096,6 +1096,51 @@ TEST_CASE("a person's decision outlasts a wait") {
   REQUIRE(add(node, 5));
 }
 
+TEST_CASE("who has a DRBD 9 device open makes it Primary: that is no decision") {
+  FakeNode node(9);
+  node.link_is_down();
+  node.drbd.make_primary(1);
+  const auto closes = [&](bool stays_primary) {
+    node.devices.processes.clear();
+    node.drbd.state.volumes.front().is_open = false;
+    node.drbd.open.clear();
+    if (!stays_primary)
+      node.drbd.set_role(1, Role::Secondary);
+  };
+  SECTION("it stays open") {
+    node.devices.processes[1] = {"dd (pid 812)"};
+    const auto result = add(node, 5);
+    CHECK(says(result, "held open on this node"));
+    CHECK(says(result, "dd (pid 812) has it"));
+    CHECK(node.drbd.count("secondary 1") == 0);
+  }
+  SECTION("DRBD alone sees who has it") {
+    node.drbd.state.volumes.front().is_open = true;
+    CHECK(says(add(node, 5), "DRBD tells so"));
+    CHECK(node.drbd.count("secondary 1") == 0);
+  }
+  SECTION("it is closed, and not Primary any more") {
+    node.devices.processes[1] = {"dd (pid 812)"};
+    node.clock.at(12s, [&] { closes(false); });
+    CHECK(says(add(node, 5), "not connected"));
+  }
+  SECTION("it is closed, and Primary still") {
+    node.devices.processes[1] = {"dd (pid 812)"};
+    node.clock.at(12s, [&] { closes(true); });
+    REQUIRE(add(node, 5));
+    return;
+  }
+  SECTION("nobody sees who has it, until DRBD does not take the role back") {
+    node.drbd.open.insert(1);
+    node.clock.at(12s, [&] { closes(true); });
+    const auto result = add(node, 5);
+    CHECK(says(result, "no decision to start without the other node"));
+    CHECK(says(result, "drbdadm primary Wheezy"));
+    CHECK(node.drbd.role(1) == Role::Primary);
+  }
+  CHECK(node.value(5, "physical-device").empty());
+}
+
 TEST_CASE("the device is still open at remove") {
   FakeNode node(GENERATE(8, 9));
   REQUIRE(add(node, 5));
@@ -1249,12 +1294,22 @@ TEST_CASE("incoming migration while a node is away that was Primary when it was 
   away.connection = drbd::Connection::Connecting;
   node.drbd.state.peers.push_back(away);
   SECTION("it was Secondary, or the kernel has forgotten it") {
+    if (GENERATE(false, true))
+      node.kernel_log =
+          "6,812,99,-;drbd Wheezy node3: conn( Connected -> NetworkFailure ) "
+          "peer( Secondary -> Unknown )\n";
     REQUIRE(add(node, 5));
+    CHECK(node.report.said.empty());
   }
   SECTION("what the kernel says cannot be read") {
     node.kernel_log = failure("cannot open /dev/kmsg: Operation not permitted");
+    node.drbd.state.volumes.front().disk = drbd::Disk::Consistent;  // it takes several looks
+    node.clock.at(2s, [&] { node.drbd.state.volumes.front().disk = drbd::Disk::UpToDate; });
     REQUIRE(add(node, 5));
-    CHECK(node.report.said.size() > 0);
+    const auto told = [](const std::string& text) {
+      return text.find("cannot be told whether it was Primary") != std::string::npos;
+    };
+    CHECK(std::ranges::count_if(node.report.said, told) == 1);
   }
   SECTION("it was Primary") {
     node.kernel_log =

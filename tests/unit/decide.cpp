@@ -254,6 +254,9 @@ TEST_CASE("a guest does not arrive while a node is away that was Primary when it
   CHECK(refused.action == Action::Refuse);
   CHECK(refused.because.find("node node3, which is not connected, was Primary when it was lost") !=
         std::string::npos);
+  // With resource-only, a Primary that is cut off goes on writing.
+  now.settings->connections.front().fencing = "resource-only";
+  CHECK(decide(request(Purpose::Incoming), now).action == Action::Refuse);
   now.settings->connections.front().fencing = "resource-and-stonith";
   CHECK(decide(request(Purpose::Incoming), now).action == Action::HandOver);
 }

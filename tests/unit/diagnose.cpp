@@ -556,6 +556,17 @@ const std::vector<std::pair<std::string, Make>> states = {
            "6,812,99,-;drbd Wheezy node3: conn( Connected -> NetworkFailure ) "
            "peer( Primary -> Unknown )\n";
      }},
+    {"three-nodes-unseen-log",
+     [](State& state) {
+       state.has_drbd_9();
+       auto& peers = state.resource().peers;
+       peers.front().name = "node2";
+       peers.push_back(State::unseen_peer());
+       peers.back().name = "node3";
+       peers.back().node_id = 2;
+       state.resource().volumes.front().role.reset();
+       state.facts.kernel_log_trouble = "cannot open /dev/kmsg: Operation not permitted";
+     }},
     {"split-brain-with-one-of-two",
      [](State& state) {
        state.has_drbd_9();

@@ -177,6 +177,26 @@ TEST_CASE("the two forms of DRBD 9 say the same", "[drbd][status]") {
   }
 }
 
+TEST_CASE("9 with newer tools: somebody has the device open", "[drbd][status]") {
+  // drbd-utils 9.29 and later (device_status, device_status_json in drbdsetup.c).
+  const auto text = [](const std::string& open) {
+    return only(
+        read_status_text("r0 node-id:0 role:Primary suspended:no\n"
+                         "  volume:0 minor:0 disk:UpToDate open:" +
+                         open + " quorum:yes blocked:no\n\n"));
+  };
+  CHECK(text("yes").volumes.front().is_open);
+  CHECK_FALSE(text("no").volumes.front().is_open);
+  CHECK_FALSE(text("unknown").volumes.front().is_open);
+  for (const bool open : {false, true})
+    CHECK(only(read_status_json(
+                   R"([{"name":"r0","role":"Primary","devices":[{"volume":0,"minor":0,)"
+                   R"("disk-state":"UpToDate","client":false,"open":)" +
+                   std::string(open ? "true" : "false") + R"(,"quorum":true}],"connections":[]}])"))
+              .volumes.front()
+              .is_open == open);
+}
+
 TEST_CASE("suspended I/O and a lost quorum", "[drbd][status]") {
   const Resource text = only(read_status_text(
       "r0 node-id:0 role:Primary suspended:user,quorum force-io-failures:no\n"

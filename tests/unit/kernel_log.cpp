@@ -140,6 +140,7 @@ TEST_CASE("only the kernel itself is heard", "[kernel_log]") {
     CHECK(read_kernel_log(kmsg.path) == "");
   }
   CHECK_FALSE(read_kernel_log(kmsg.directory / "missing"));
+  CHECK_FALSE(read_kernel_log(kmsg.directory / ""));  // half a log would be taken for all of it
 }
 
 TEST_CASE("a wait ends with the kernel's word, at its limit, or when we are asked to end",
