@@ -495,10 +495,7 @@ class Looker {
                     std::to_string(each.domain.id));
   }
 
-  /// Where its I/O is suspended, the toolstack may have given the disk up for that.
   void forgotten_guests() {
-    if (resource_.suspended)
-      return;
     for (const policy::Attachment& each : users_)
       if (std::ranges::find(facts_.forgotten, each.backend.path) != facts_.forgotten.end())
         problem("forgotten-guest",
