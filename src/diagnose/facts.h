@@ -33,7 +33,7 @@ struct Facts {
 
   /// The backends in xenstore that have a DRBD device, and their domains.
   std::vector<policy::Attachment> attachments;
-  /// Those of them of which only the kernel knows: xenstored was started anew since.
+  /// Those of them of which only the kernel knows, and xenstore nothing.
   std::vector<xenstore::BackendPath> forgotten;
   std::string xenstore_trouble;
 
