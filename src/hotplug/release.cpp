@@ -80,13 +80,16 @@ class Release {
   }
 
  private:
-  /// An error only when the lock cannot be had. What goes wrong under it is tried again: giving up
-  /// would leave a Primary behind.
+  /// An error only when the lock cannot be had at all. What goes wrong under it is tried again:
+  /// giving up would leave a Primary behind.
   Result<Turn> locked_turn() {
     const auto lock = lock_resource(host_, resource_, budget_);
     if (!lock) {
       // No user any more, whoever finds out about the role.
       static_cast<void>(release_claim());
+      // A keeper, which `gone` has called meanwhile, may have it: what was seen before tells more.
+      if (!held_.empty() && lock.error().code == ETIMEDOUT)
+        return Turn::Again;
       return failure(lock.error());
     }
     trouble_.clear();

@@ -1160,6 +1160,14 @@ TEST_CASE("the device is still open at remove") {
     CHECK(node.clock.elapsed() > 20s);
     CHECK_FALSE(node.records.resource_locked);
   }
+  SECTION("the same where another block-drbd has the lock at the end") {
+    node.clock.at(25s, [&] { node.records.resource_locked = true; });
+    node.devices.processes[1] = {"dd (pid 812)"};
+    const auto result = remove(node, 5);
+    CHECK(says(result, "still Primary"));
+    CHECK(says(result, "dd (pid 812)"));
+    CHECK(node.clock.elapsed() < 36s);
+  }
   SECTION("the same on a node so slow that the time is over in the middle of a look") {
     node.drbd.takes = 700ms;
     node.devices.processes[1] = {"dd (pid 812)"};
