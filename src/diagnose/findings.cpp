@@ -503,7 +503,7 @@ class Looker {
                     ", as the kernel serves its disk, and xenstore knows nothing of it: xenstored "
                     "was started anew, or the toolstack has given the disk up",
                 "look with `xl list` whether the guest runs. If not, the disk is free when the "
-                "kernel lets go of it: look with dmesg for I/O that hangs. If it does, and xl "
+                "kernel lets go of it: look with dmesg for I/O that hangs. If it runs, and xl "
                 "cannot manage it any more: shut it down from inside, then boot this node");
   }
 

@@ -486,7 +486,7 @@ class Attaching {
     const bool final_for_hand_over = hand_over && policy::peer_is_primary(answer);
     if (policy::promotion_may_pass(answer) && !final_for_hand_over &&
         waited(Awaited::Refusal) < patience_for_refusal)
-      return wait_for(Awaited::Refusal, "DRBD says " + drbd::quoted(answer));
+      return wait_for(Awaited::Refusal, says(answer));
     return failure(hand_over ? policy::explain_hand_over(request_.resource, answer)
                              : policy::explain_promotion(request_.resource, answer));
   }

@@ -36,23 +36,24 @@ bool link_is_being_made(const Resource& resource) {
   });
 }
 
-/// DRBD itself makes sure, before it becomes Primary, that no peer can be.
-bool fences(const drbd::Settings& settings) {
-  constexpr std::string_view none = "dont-care";
+/// On the whole resource, or on each connection.
+template <typename Is>
+bool fencing_is(const drbd::Settings& settings, Is is) {
   const bool each_connection = !settings.connections.empty() &&
                                std::all_of(settings.connections.begin(), settings.connections.end(),
-                                           [&](const auto& each) { return each.fencing != none; });
-  return settings.fencing != none || each_connection;
+                                           [&](const auto& each) { return is(each.fencing); });
+  return is(settings.fencing) || each_connection;
+}
+
+/// DRBD itself makes sure, before it becomes Primary, that no peer can be.
+bool fences(const drbd::Settings& settings) {
+  return fencing_is(settings, [](std::string_view fencing) { return fencing != "dont-care"; });
 }
 
 /// A Primary that loses a node writes no more until that one is surely off.
 bool stands_still_until_fenced(const drbd::Settings& settings) {
-  constexpr std::string_view stonith = "resource-and-stonith";
-  const bool each_connection =
-      !settings.connections.empty() &&
-      std::all_of(settings.connections.begin(), settings.connections.end(),
-                  [&](const auto& each) { return each.fencing == stonith; });
-  return settings.fencing == stonith || each_connection;
+  return fencing_is(settings,
+                    [](std::string_view fencing) { return fencing == "resource-and-stonith"; });
 }
 
 bool is_diskless(const drbd::Volume& volume) {

@@ -113,6 +113,19 @@ struct State {
             .vm = name + "-uuid"};
   }
 
+  /// node2 is connected and Primary, node3 is not.
+  void has_lost_third_node() {
+    has_drbd_9();
+    auto& peers = resource().peers;
+    peers.front().name = "node2";
+    peers.front().node_id = connection().node_id = 1;
+    peers.front().role = drbd::Role::Primary;
+    peers.push_back(unseen_peer());
+    peers.back().name = "node3";
+    peers.back().node_id = 2;
+    resource().volumes.front().role.reset();
+  }
+
   void parted(const std::string& kernel_log) {
     resource().peers.clear();  // 8.4 shows no peer then, and no connection
     facts.drbd.settings.front().connections.clear();
@@ -525,46 +538,17 @@ const std::vector<std::pair<std::string, Make>> states = {
     {"script-other", [](State& state) { state.facts.script = Script::Other; }},
     {"script-not-executable", [](State& state) { state.facts.script = Script::NotExecutable; }},
     {"script-missing", [](State& state) { state.facts.script = Script::Missing; }},
-    {"three-nodes",
-     [](State& state) {
-       state.has_drbd_9();
-       auto& peers = state.resource().peers;
-       peers.front().name = "node2";
-       peers.front().node_id = 1;
-       peers.front().role = drbd::Role::Primary;
-       state.connection().node_id = 1;
-       peers.push_back({.name = "node3",
-                        .node_id = 2,
-                        .connection = drbd::Connection::Connecting,
-                        .role = drbd::Role::Unknown,
-                        .volumes = {}});
-       state.resource().volumes.front().role.reset();
-     }},
+    {"three-nodes", [](State& state) { state.has_lost_third_node(); }},
     {"three-nodes-lost-primary",
      [](State& state) {
-       state.has_drbd_9();
-       auto& peers = state.resource().peers;
-       peers.front().name = "node2";
-       peers.front().node_id = 1;
-       peers.front().role = drbd::Role::Primary;
-       state.connection().node_id = 1;
-       peers.push_back(State::unseen_peer());
-       peers.back().name = "node3";
-       peers.back().node_id = 2;
-       state.resource().volumes.front().role.reset();
+       state.has_lost_third_node();
        state.facts.kernel_log =
            "6,812,99,-;drbd Wheezy node3: conn( Connected -> NetworkFailure ) "
            "peer( Primary -> Unknown )\n";
      }},
     {"three-nodes-unseen-log",
      [](State& state) {
-       state.has_drbd_9();
-       auto& peers = state.resource().peers;
-       peers.front().name = "node2";
-       peers.push_back(State::unseen_peer());
-       peers.back().name = "node3";
-       peers.back().node_id = 2;
-       state.resource().volumes.front().role.reset();
+       state.has_lost_third_node();
        state.facts.kernel_log_trouble = "cannot open /dev/kmsg: Operation not permitted";
      }},
     {"split-brain-with-one-of-two",
