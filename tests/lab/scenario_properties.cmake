@@ -35,7 +35,8 @@ set_tests_properties(
   "lab:the final report of a migration is lost - the guest runs on its target"
   "lab:block-drbd is installed as a package - a guest migrates, a purge brings the original"
   "lab:a guest is saved, and restored here and on the other node"
-  "lab:block-drbd is killed at a system call - the next call puts all in order"
+  "lab:block-drbd is killed as a guest starts or ends - the next call puts all in order"
+  "lab:block-drbd is killed as a guest arrives - the next call puts all in order"
   "lab:a node loses power while add runs for a guest that starts - either node starts it then"
   "lab:a node loses power while add runs for a guest that migrates - the nodes find together again"
   "lab:a guest has drbd:, phy: and file: disks - each is attached by its own way"
@@ -43,7 +44,8 @@ set_tests_properties(
 
 # As long as LAB_SOAK says, and as LAB_EVERY.
 set_tests_properties(
-  "lab:block-drbd is killed at a system call - the next call puts all in order"
+  "lab:block-drbd is killed as a guest starts or ends - the next call puts all in order"
+  "lab:block-drbd is killed as a guest arrives - the next call puts all in order"
   "lab:a guest lives through anything in any order - its records are whole"
   PROPERTIES TIMEOUT 7200)
 
