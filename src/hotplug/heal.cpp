@@ -70,6 +70,8 @@ class Healer {
         tell_once(resource, status.error().message);
         next = std::min(next, ward_.clock.now() + longest_pause_between_tries);
       }
+      if (status && policy::are_parting_by_two_primaries(*status, *log))
+        next = std::min(next, ward_.clock.now() + first_pause_between_tries);
       if (!status || policy::parted_by_two_primaries(*status, *log).empty())
         continue;
       parted_.insert(resource);

@@ -16,4 +16,9 @@ namespace block_drbd::policy {
 std::vector<std::optional<int>> parted_by_two_primaries(const drbd::Resource& resource,
                                                         std::string_view kernel_log);
 
+/// Towards some peer the kernel has said so, and the resource is not StandAlone yet: DRBD says so
+/// before it gives the connection up, and 9 runs `drbdadm disconnected` in between
+/// (conn_disconnect in drbd_receiver.c).
+bool are_parting_by_two_primaries(const drbd::Resource& resource, std::string_view kernel_log);
+
 }  // namespace block_drbd::policy

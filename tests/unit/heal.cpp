@@ -52,9 +52,17 @@ struct PartedNode : FakeNode {
   void says(const std::string& text) {
     log.text += "3,1,1,-;drbd Wheezy" + std::string(v9 ? " node2" : "") + ": " + text + '\n';
   }
-  /// As DRBD gives up a connection on this node. It keeps the settings of one on 9 only.
+  /// As DRBD gives up a connection on this node: it says so first. It keeps the settings of one on
+  /// 9 only.
   void parts() {
+    begins_to_part();
+    is_parted();
+  }
+  void begins_to_part() {
     says("incompatible allow-two-primaries settings");
+    peer().connection = Connection::Disconnecting;
+  }
+  void is_parted() {
     if (v9) {
       peer().connection = Connection::StandAlone;
       drbd.in_force.connections.front().two_primaries = true;
@@ -111,6 +119,16 @@ TEST_CASE("what happens later is heard of", "[heal]") {
   PartedNode node(GENERATE(8, 9));
   node.clock.at(3h, [&] { node.parts(); });
   REQUIRE(node.heals(3h + 30s));
+  CHECK(node.connections() == 1);
+}
+
+TEST_CASE("the kernel says so some time before the nodes are parted", "[heal]") {
+  PartedNode node(GENERATE(8, 9));
+  // As long as the handler runs that DRBD 9 calls in between.
+  const Duration handler = GENERATE(40ms, 20s);
+  node.clock.at(3h, [&] { node.begins_to_part(); });
+  node.clock.at(3h + handler, [&] { node.is_parted(); });
+  REQUIRE(node.heals(3h + handler + 20s));
   CHECK(node.connections() == 1);
 }
 
