@@ -119,7 +119,7 @@ class Looker {
       (is_primary(volume) ? primary : secondary) += ' ' + std::to_string(volume.number);
     problem("half-promoted",
             name() + " is half Primary on this node: volume" + primary + " is, volume" + secondary +
-                " is not, and no guest here has any of them",
+                " is not, and no guest here has any of them" + held_by(),
             "drbdadm secondary " + name());
   }
 
@@ -140,12 +140,12 @@ class Looker {
       return;
     }
     const record::Claim* claim = claim_on_role();
-    const std::string who = claim != nullptr ? "it was made so for " + guest_of(*claim) +
-                                                   ", which has ended: its block-drbd was killed, "
-                                                   "or `remove` never ran"
-                            : facts_.records_trouble.empty()
-                                ? "a person made it so, or a service of this host"
-                                : "who made it so cannot be seen";
+    const std::string who =
+        claim != nullptr ? "it was made so for " + guest_of(*claim) +
+                               ", which has it no more: its block-drbd was killed, "
+                               "or `remove` never ran"
+        : facts_.records_trouble.empty() ? "a person made it so, or a service of this host"
+                                         : "who made it so cannot be seen";
     const std::string consequence = "). As long as it is, no guest can start with it elsewhere";
     const bool is_decision = claim == nullptr && !drbd::sees_every_peer(resource_);
     problem("idle-primary", what + " (" + who + consequence,
@@ -264,7 +264,7 @@ class Looker {
                     std::string(has_choice ? " (NODE is the other one)" : "") +
                     ":\ndrbdadm secondary " + name() + "\ndrbdadm connect --discard-my-data " +
                     to_peer + "\n(if it refuses, as it is Connecting: `drbdadm disconnect " +
-                    name() + "` before). On the node whose data shall stay:\ndrbdadm connect " +
+                    to_peer + "` before). On the node whose data shall stay:\ndrbdadm connect " +
                     to_peer + "\nThey need some seconds to find each other");
         return;
       case drbd::Parted::TwoPrimaries:
@@ -336,7 +336,7 @@ class Looker {
                          : ", and no other node is connected: there is no data here"),
                 "look for I/O errors with dmesg, and replace the disk. A new one, and no other, is "
                 "made ready by\ndrbdadm create-md " +
-                    name() + "\nin any case then:\ndrbdadm adjust " + name());
+                    volume_name(volume) + "\nin any case then:\ndrbdadm adjust " + name());
   }
 
   void disks() {
@@ -353,9 +353,9 @@ class Looker {
         case Disk::Outdated:
           problem("disk-not-good", what + ": the data here must not be used alone",
                   is_new(volume)
-                      ? "if the resource is new, and here is nothing to lose, this makes "
-                        "this node's disk the truth:\ndrbdadm primary --force " +
-                            name() + "\ndrbdadm secondary " + name()
+                      ? "if it is new, and there is nothing to lose, its copies count as equal "
+                        "from here on with\ndrbdadm new-current-uuid --clear-bitmap " +
+                            name() + '/' + std::to_string(volume.number)
                       : "connect the node with the good data; it is copied by itself "
                         "then\ndrbdadm adjust " +
                             name());
@@ -383,13 +383,13 @@ class Looker {
         const Volume* volume = resource_.volume(each.number);
         const bool is_gone = each.disk == Disk::Diskless || each.disk == Disk::Failed;
         if (volume != nullptr && is_gone && !each.is_client && drbd::is_settled(peer))
-          problem("peer-disk-gone",
-                  volume_name(*volume) + ": the disk of " + policy::name_of(peer, settings_) +
-                      " is " + std::string(to_string(each.disk)) +
-                      ": it holds no copy of the data any more",
-                  "there: look for I/O errors with dmesg, and replace the disk. A new one, and no "
-                  "other, is made ready by\ndrbdadm create-md " +
-                      name() + "\nin any case then, there:\ndrbdadm adjust " + name());
+          problem(
+              "peer-disk-gone",
+              volume_name(*volume) + ": the disk of " + policy::name_of(peer, settings_) + " is " +
+                  std::string(to_string(each.disk)) + ": it holds no copy of the data any more",
+              "there: look for I/O errors with dmesg, and replace the disk. A new one, and no "
+              "other, is made ready by\ndrbdadm create-md " +
+                  volume_name(*volume) + "\nin any case then, there:\ndrbdadm adjust " + name());
       }
   }
 

@@ -129,7 +129,7 @@ class Judge {
     if (last.action == Action::Refuse && (answer.ok() || !is_for_a_person))
       return refused(wait, last.because);
     if (!answer.ok())
-      return fails(policy::explain_promotion(resource_.name, answer));
+      return fails(policy::explain_promotion(resource_, answer));
     const bool is_remote = volume_.disk == Disk::Diskless && !volume_.is_client;
     return works((wait.empty() ? nothing_seen_in_the_way() : "would " + wait + ", then start") +
                  (is_remote ? "; but all its data is on another node: should the connection be "
@@ -146,7 +146,7 @@ class Judge {
     if (last.action == Action::HandOver)
       return hand_over();
     if (const drbd::Answer answer = foreseen_answer(resource_, volume_); !answer.ok())
-      return fails(policy::explain_hand_over(resource_.name, answer));
+      return fails(policy::explain_hand_over(resource_, answer));
     if (is_target_of_resync(resource_, volume_))
       return fails("its data is being copied to here, and no guest can come before that is done");
     return works(nothing_seen_in_the_way() + "; no other node is Primary now");

@@ -110,20 +110,13 @@ class Drbdsetup final : public Drbd {
   }
 
   Result<Settings> settings(const std::string& resource, Duration limit) override {
-    const auto generation = this->generation();
-    if (!generation)
-      return failure(generation.error());
-    const bool json = *generation == Generation::V9;
-    std::vector<std::string> argv{"drbdsetup", "show", resource, "--show-defaults"};
-    if (json)
-      argv.emplace_back("--json");
-    const auto output = processes_.run(argv, limit);
+    const auto output = processes_.run({"drbdsetup", "show", resource, "--show-defaults"}, limit);
     if (!output)
       return failure(output.error());
     if (output->exit_code != 0)
       return failure("the settings of DRBD resource " + resource +
                      " cannot be read: " + what_was_said(*output));
-    auto shown = json ? read_show_json(output->out) : read_show_text(output->out);
+    auto shown = read_show(output->out);
     if (!shown)
       return failure(shown.error());
     if (shown->size() != 1 || shown->front().resource != resource)

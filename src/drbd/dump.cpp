@@ -7,8 +7,9 @@
 
 namespace block_drbd::drbd {
 
-Result<bool> read_dump(std::string_view text, std::string_view resource) {
+Result<bool> read_dump(const std::string_view dumped, std::string_view resource) {
   constexpr std::string_view command = "drbdadm dump";
+  std::string_view text = dumped;
   std::vector<std::string_view> sections;  // where we are, by their first words
   std::vector<std::string_view> words;
   std::string_view start;  // of the statement that is being read, for the message
@@ -37,7 +38,7 @@ Result<bool> read_dump(std::string_view text, std::string_view resource) {
       allowed = allowed || value == "yes";
     }
     if (!understood)
-      return not_understood(command, start);
+      return line_not_understood(command, dumped, start);
     if (kind == '{')
       sections.push_back(words.front());
     else if (kind == '}')

@@ -100,8 +100,7 @@ Result<Overview> look_over(process::Processes& processes, const std::string& pro
       return look_over(processes, proc_drbd, "", limit);  // it is not up
   }
   // Without --show-defaults: what is not shown has its default, and of many resources it is much.
-  auto settings = drbdsetup("show", only, json ? Words{"--json"} : Words{})
-                      .and_then(json ? read_show_json : read_show_text);
+  auto settings = drbdsetup("show", only, {}).and_then(read_show);
   if (!settings)
     return failure(settings.error());
   if (only.empty())

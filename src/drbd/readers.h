@@ -22,12 +22,9 @@ Result<std::vector<Resource>> read_status_json(std::string_view text);
 /// connections and replications: they stay -1 and Unknown.
 Result<std::vector<Resource>> read_status_text(std::string_view text);
 
-/// `drbdsetup show [RES] --json [--show-defaults]` (DRBD 9). What is not shown has DRBD's default.
-/// No resource is an empty list (drbdsetup itself does not fail for it on DRBD 9).
-Result<std::vector<Settings>> read_show_json(std::string_view text);
-
-/// `drbdsetup show [RES] [--show-defaults]` (DRBD 8.4; 9 prints a similar text). As above.
-Result<std::vector<Settings>> read_show_text(std::string_view text);
+/// `drbdsetup show [RES] [--show-defaults]`. What is not shown has DRBD's default. No resource is
+/// an empty list (drbdsetup itself does not fail for it on DRBD 9).
+Result<std::vector<Settings>> read_show(std::string_view text);
 
 /// Whether any `net` section of what `drbdadm dump RES` printed allows two primaries: the
 /// configuration file's word, not what is in force. What is about no or another resource is an

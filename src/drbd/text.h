@@ -90,6 +90,16 @@ inline tl::unexpected<Error> not_understood(std::string_view command, std::strin
                  printable(take_line(text)) + "'");
 }
 
+/// The same where secrets are printed, too: says in which line of `text` it is, at whose end `rest`
+/// is.
+inline tl::unexpected<Error> line_not_understood(std::string_view command, std::string_view text,
+                                                 std::string_view rest) {
+  const std::string_view before = text.substr(0, text.size() - rest.size());
+  return failure("`" + std::string(command) +
+                 "` printed what this program does not understand in line " +
+                 std::to_string(1 + std::ranges::count(before, '\n')));
+}
+
 /// The failure of a reader that met the end too early. What is missing may be the peer that is
 /// Primary: half a text is no better than none.
 inline tl::unexpected<Error> broke_off(std::string_view command) {

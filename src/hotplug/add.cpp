@@ -113,6 +113,11 @@ class Attaching {
   const std::optional<Claim>& claimed() const { return claim_; }
 
  private:
+  /// Before a guest starts whose kernel is on its disk, the toolstack attaches the disk to its own
+  /// domain for as long as pygrub reads it. Then it attaches it to the guest, by another `add`:
+  /// what lets that guest start must still be there.
+  bool is_for_toolstack() const { return path_.frontend() == 0; }
+
   Result<xenstore::Backend> read_backend() {
     auto backend = xenstore::read_backend(host_.store, path_);
     if (!backend)
@@ -329,8 +334,8 @@ class Attaching {
     const auto held = host_.records.held(request_.resource);
     if (!held)  // it can be done without
       host_.report.tell(Severity::Notice, held.error().message);
-    situation.held = !saw_a_peer_ && held && *held && !domain_.vm.empty() &&
-                     (*held)->vm == domain_.vm && host_.clock.now() < (*held)->until;
+    situation.held = !saw_a_peer_ && held && *held && host_.clock.now() < (*held)->until &&
+                     (is_for_toolstack() || (!domain_.vm.empty() && (*held)->vm == domain_.vm));
 
     bool all_known = true;
     for (const drbd::Peer& peer : situation.resource.peers) {
@@ -351,7 +356,9 @@ class Attaching {
           host_.report.tell(Severity::Notice, written.error().message);
       all_known = all_known && absent;
     }
-    if (all_known)
+    // That DRBD of another resource is down there says nothing of this one: who starts without
+    // being sure waits for himself.
+    if (all_known && !request_.choices.starts_unseen)
       situation.waited_for_link = policy::patience_for_link;
   }
 
@@ -400,7 +407,7 @@ class Attaching {
       if (!answer)
         return failure(answer.error());
       if (!answer->ok())
-        return refused(decision, *answer);
+        return refused(decision, seen.resource, *answer);
       promoted_ = true;
     }
     if (decision.action == Action::HandOver)
@@ -479,7 +486,8 @@ class Attaching {
     return answer;
   }
 
-  Result<TurnEnd> refused(const Decision& decision, const drbd::Answer& answer) {
+  Result<TurnEnd> refused(const Decision& decision, const drbd::Resource& resource,
+                          const drbd::Answer& answer) {
     const bool hand_over = decision.action == Action::HandOver;
     if (hand_over && policy::peer_is_primary(answer) && ++windows_ < most_windows)
       return again_after(pause_for_node);
@@ -487,8 +495,8 @@ class Attaching {
     if (policy::promotion_may_pass(answer) && !final_for_hand_over &&
         waited(Awaited::Refusal) < patience_for_refusal)
       return wait_for(Awaited::Refusal, says(answer));
-    return failure(hand_over ? policy::explain_hand_over(request_.resource, answer)
-                             : policy::explain_promotion(request_.resource, answer));
+    return failure(hand_over ? policy::explain_hand_over(resource, answer)
+                             : policy::explain_promotion(resource, answer));
   }
 
   /// Once the role is ours, the look at it and at the others is worth a wait.
@@ -618,8 +626,10 @@ class Attaching {
         !published)
       return failure("DRBD resource " + request_.resource + ": " + published.error().message);
     claim_->phase = Phase::Attached;
-    claim_->leave_role = false;                                       // from here on it is ours
-    static_cast<void>(host_.records.remove_held(request_.resource));  // it ends by itself, too
+    // From here on it is ours; but what the toolstack only looks at stays for the guest.
+    claim_->leave_role = by_person_ && is_for_toolstack();
+    if (!is_for_toolstack())
+      static_cast<void>(host_.records.remove_held(request_.resource));  // it ends by itself, too
     if (auto written = host_.records.write(*claim_); !written)
       host_.report.tell(Severity::Failure, written.error().message);
     const std::string guest =

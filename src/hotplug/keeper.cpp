@@ -29,18 +29,19 @@ constexpr Duration longest_pause_of_keeper = std::chrono::seconds(5);
 /// A role that is not given back by then is told of.
 constexpr Duration quiet_about_role_for = std::chrono::seconds(30);
 
-/// What DRBD did not answer in time may take effect later; not for ever.
-constexpr Duration answers_come_within = std::chrono::minutes(2);
+/// What DRBD did not answer in time may take effect later, and a `remove` be called; not for ever.
+constexpr Duration comes_within = std::chrono::minutes(2);
+constexpr xenstore::DomId own_domain = 0;
 
 /// The use has ended without a `remove`, or its `add` was killed: the toolstack has wiped the
-/// directory.
+/// directory, and of a guest that lives on the kernel has let go, too.
 Result<bool> has_ended(Host& host, const Claim& claim) {
   const auto backend = xenstore::read_backend(host.store, claim.backend);
   if (!backend)
     return failure(backend.error());
-  constexpr xenstore::DomId own_domain = 0;
-  return !*backend && (claim.phase == Phase::Promoting || claim.backend.frontend() == own_domain ||
-                       !host.store.domain_exists(claim.backend.frontend()));
+  return !*backend &&
+         (claim.phase == Phase::Promoting || claim.backend.frontend() == own_domain ||
+          !host.store.domain_exists(claim.backend.frontend()) || !is_served(host.devices, claim));
 }
 
 Result<bool> has_work(Host& host, const std::string& resource, const std::optional<Claim>& done) {
@@ -134,7 +135,7 @@ class Keeper {
   // -- the role --
 
   Result<bool> release_what_is_left(std::vector<Claim>& claims, const Budget& budget) {
-    bool waits_for_kernel = false;
+    bool waits = false;  // for the kernel, or for a `remove`
     for (Claim& claim : claims) {
       if (claim.phase == Phase::Released)
         continue;
@@ -145,7 +146,13 @@ class Keeper {
         continue;
       // A guest may run that a new xenstored knows nothing of.
       if (is_served(host_.devices, claim)) {
-        waits_for_kernel = true;
+        waits = true;
+        continue;
+      }
+      // Who has wiped the directory of a guest that lives on may call `remove` yet.
+      if (claim.phase == Phase::Attached && claim.backend.frontend() != own_domain &&
+          host_.store.domain_exists(claim.backend.frontend()) && is_late(claim.backend.text())) {
+        waits = true;
         continue;
       }
       claim.phase = Phase::Released;
@@ -157,7 +164,7 @@ class Keeper {
     });
     // One stands for all: the resource is given back as a whole, and then no claim is left.
     if (left == claims.end())
-      return !waits_for_kernel;
+      return !waits;
     bool late = false;
     for (const Claim& claim : claims)
       late = (claim.unanswered && is_late(claim.backend.text())) || late;
@@ -176,7 +183,7 @@ class Keeper {
     if (!window)
       return failure(window.error());
     if (!*window || !(*window)->unanswered)
-      unanswered_since_.erase(opening_);
+      late_since_.erase(opening_);
     if (!*window)
       return true;
     if (auto looked = note_arrival(host_, **window); !looked)
@@ -293,10 +300,10 @@ class Keeper {
   }
 
   /// Whether what DRBD has not answered may still take effect: the promotion for a backend, or the
-  /// opening of the window.
+  /// opening of the window; or a `remove` of the backend may come.
   bool is_late(const std::string& what) {
-    const auto since = unanswered_since_.try_emplace(what, host_.clock.now()).first->second;
-    return host_.clock.now() - since < answers_come_within;
+    const auto since = late_since_.try_emplace(what, host_.clock.now()).first->second;
+    return host_.clock.now() - since < comes_within;
   }
 
   Result<std::optional<drbd::ConnectionSettings>> connection(const record::Window& window,
@@ -341,7 +348,7 @@ class Keeper {
   Host& host_;
   std::string resource_;
   std::optional<TimePoint> idle_since_;  ///< the window has served its purpose, as far as is seen
-  std::map<std::string, TimePoint> unanswered_since_;  ///< see is_late
+  std::map<std::string, TimePoint> late_since_;  ///< see is_late
   const std::string opening_ = "window";
   bool asks_configuration_ = false;
   std::optional<Result<bool>> configured_;  ///< two primaries; asked for one turn

@@ -77,12 +77,26 @@ bool has_quorum_policy(const drbd::Settings& settings, const Resource& resource)
   return std::strtoul(settings.quorum.c_str(), nullptr, 10) > nodes / 2;
 }
 
+/// Why the peer counts as not connected.
+std::string what_is_missing(const Peer& peer) {
+  const std::string connection(to_string(peer.connection));
+  const auto alone = std::find_if(peer.volumes.begin(), peer.volumes.end(), [](const auto& each) {
+    return each.replication == Replication::Off;
+  });
+  // DRBD 9 connects the other volumes when one is not configured there.
+  return peer.connection == Connection::Connected && peer.role != Role::Unknown &&
+                 alone != peer.volumes.end()
+             ? connection + ", but volume " + std::to_string(alone->number) +
+                   " is not replicated: run `drbdadm adjust` there, too"
+             : connection;
+}
+
 std::string names_of_unseen(const Situation& situation) {
   std::string names;
   for (const Peer& peer : situation.resource.peers)
     if (!drbd::is_settled(peer))
       names += (names.empty() ? "" : ", ") + name_of(peer, situation.settings) + " (" +
-               std::string(to_string(peer.connection)) + ')';
+               what_is_missing(peer) + ')';
   return names.empty() ? "the other node (StandAlone)" : names;
 }
 

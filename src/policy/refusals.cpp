@@ -17,11 +17,18 @@ bool is_one_of(const drbd::Answer& answer, const Codes& codes) {
 }
 
 /// What each refusal means and what to do, put behind DRBD's own words.
-std::string meaning(const std::string& resource, const drbd::Answer& answer) {
+std::string meaning(const drbd::Resource& state, const drbd::Answer& answer) {
+  const std::string& resource = state.name;
   switch (answer.code.value_or(0)) {
     case code::two_primaries:
     case code::other_volume_primary_on_peer:
-      return "another node became Primary at the same moment";
+    case code::not_strongly_connected:
+      return drbd::sees_every_peer(state)
+                 ? "another node became Primary at the same moment"
+                 : "another node is Primary, most likely one that this node does not see, but a "
+                   "node that it sees does: the guest may run there. Look at `xl list` on all "
+                   "nodes, and at `drbdadm status " +
+                       resource + "` which link is missing";
     case code::no_up_to_date:
       return "neither this node nor a connected one has data that is known to be good. Look at "
              "`drbdadm status " +
@@ -76,8 +83,8 @@ bool peer_is_primary(const drbd::Answer& answer) {
                    std::to_array({code::two_primaries, code::other_volume_primary_on_peer}));
 }
 
-std::string explain_promotion(const std::string& resource, const drbd::Answer& answer) {
-  return "DRBD resource " + resource +
+std::string explain_promotion(const drbd::Resource& resource, const drbd::Answer& answer) {
+  return "DRBD resource " + resource.name +
          " cannot become Primary on this node: " + meaning(resource, answer) + ". DRBD says " +
          drbd::quoted(answer);
 }
@@ -102,9 +109,9 @@ std::string explain_opening(const std::string& resource, const drbd::Answer& ans
       "See `drbdadm status " + resource + "` and the kernel log, then migrate again");
 }
 
-std::string explain_hand_over(const std::string& resource, const drbd::Answer& answer) {
+std::string explain_hand_over(const drbd::Resource& resource, const drbd::Answer& answer) {
   if (peer_is_primary(answer))
-    return "DRBD resource " + resource +
+    return "DRBD resource " + resource.name +
            " cannot be handed over: during the hand-over both nodes are Primary, and each time "
            "that "
            "this was allowed, something forbade it again. The guest goes on at its source. Look "

@@ -19,7 +19,7 @@ bool promotion_may_pass(const drbd::Answer& answer);
 bool peer_is_primary(const drbd::Answer& answer);
 
 /// Why the resource did not become Primary, for the administrator.
-std::string explain_promotion(const std::string& resource, const drbd::Answer& answer);
+std::string explain_promotion(const drbd::Resource& resource, const drbd::Answer& answer);
 
 /// A hand-over that does not come about: why, what that means for the guest, and what to do.
 std::string cannot_be_taken_over(const std::string& resource, const std::string& because,
@@ -32,6 +32,6 @@ bool opening_may_pass(const drbd::Answer& answer);
 std::string explain_opening(const std::string& resource, const drbd::Answer& answer);
 
 /// Why the guest that migrates here could not take the resource over.
-std::string explain_hand_over(const std::string& resource, const drbd::Answer& answer);
+std::string explain_hand_over(const drbd::Resource& resource, const drbd::Answer& answer);
 
 }  // namespace block_drbd::policy

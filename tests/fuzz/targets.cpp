@@ -114,12 +114,8 @@ void feed_status_text(std::string_view text) {
   demand_told(drbd::read_status_text(text));
 }
 
-void feed_show_json(std::string_view text) {
-  demand_told(drbd::read_show_json(text));
-}
-
-void feed_show_text(std::string_view text) {
-  demand_told(drbd::read_show_text(text));
+void feed_show(std::string_view text) {
+  demand_told(drbd::read_show(text));
 }
 
 void feed_dump(std::string_view text) {
@@ -210,8 +206,7 @@ const std::map<std::string_view, Feed>& targets() {
       {"kernel-log", feed_kernel_log},
       {"proc-drbd", feed_proc_drbd},
       {"record", feed_record},
-      {"show-json", feed_show_json},
-      {"show-text", feed_show_text},
+      {"show", feed_show},
       {"status-json", feed_status_json},
       {"status-text", feed_status_text},
       {"test", feed_test},

@@ -451,6 +451,49 @@ TEST_CASE("a peer that stays away is waited for once, not by each guest") {
   }
 }
 
+TEST_CASE("what another resource lacks shortens no wait of who starts without the peer") {
+  FakeNode node(GENERATE(8, 9));
+  // Another one is down there; this one was just taken up, and its guest runs there.
+  REQUIRE(node.records.write(record::Outage{.peer = "ipv4:10.0.0.2", .until = TimePoint() + 60s}));
+  node.link_is_down();
+  node.clock.at(1s, [&] {
+    node.link_is_up();
+    node.peer_is(Role::Primary);
+  });
+  node.choices = policy::Choices{.starts_unseen = true};
+  const auto result = add(node, 5);
+  REQUIRE_FALSE(result);
+  CHECK(says(result, "is Primary on"));
+  CHECK(node.drbd.count("primary 1") == 0);
+}
+
+TEST_CASE("9: another node is Primary that only a third one sees") {
+  FakeNode node(9);
+  node.drbd.state.peers.push_back({.name = "node3",
+                                   .node_id = 2,
+                                   .connection = drbd::Connection::Connecting,
+                                   .role = Role::Unknown,
+                                   .volumes = {}});
+  node.drbd.in_force.quorum = "majority";
+  // Two primaries are forbidden, or allowed.
+  const int code = GENERATE(drbd::code::two_primaries, drbd::code::not_strongly_connected);
+  node.drbd.promotions.assign(1000, FakeDrbd::refusal(code, "no"));
+  const auto result = add(node, 5);
+  REQUIRE_FALSE(result);
+  CHECK(says(result, "most likely one that this node does not see"));
+}
+
+TEST_CASE("9: a volume that the peer does not have is named") {
+  FakeNode node(9);
+  node.second_volume();
+  node.guest(5, "web", "uuid-web", "Wheezy/0");
+  node.peer().volumes[1].replication = drbd::Replication::Off;
+  node.peer().volumes[1].disk = drbd::Disk::Unknown;
+  const auto result = add(node, 5);
+  REQUIRE_FALSE(result);
+  CHECK(says(result, "volume 1 is not replicated: run `drbdadm adjust` there, too"));
+}
+
 TEST_CASE("a second guest on the resource is refused and the first is not disturbed") {
   FakeNode node(GENERATE(8, 9));
   REQUIRE(add(node, 5));

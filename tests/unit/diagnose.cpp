@@ -237,6 +237,26 @@ const std::vector<std::pair<std::string, Make>> states = {
             .replication = drbd::Replication::Established,
             .disk = drbd::Disk::UpToDate});
      }},
+    {"half-promoted-held-open",
+     [](State& state) {
+       state.resource().volumes.push_back(State::volume(1, 2));
+       state.resource().role = drbd::Role::Primary;
+       state.resource().volumes.front().role = drbd::Role::Primary;
+       state.resource().peers.front().volumes.push_back(
+           {.number = 1,
+            .replication = drbd::Replication::Established,
+            .disk = drbd::Disk::UpToDate});
+       state.facts.openers[1] = {"rsync (4711)"};
+     }},
+    {"one-of-two-disks-gone",
+     [](State& state) {
+       state.resource().volumes.push_back(State::volume(1, 2));
+       state.resource().volumes.back().disk = drbd::Disk::Diskless;
+       state.resource().peers.front().volumes.push_back(
+           {.number = 1,
+            .replication = drbd::Replication::Established,
+            .disk = drbd::Disk::Diskless});
+     }},
     {"both-primary",
      [](State& state) {
        state.has_guest(7, "web01");

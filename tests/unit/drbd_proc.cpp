@@ -180,7 +180,7 @@ TEST_CASE("the version of the module", "[drbd][proc]") {
 }
 
 TEST_CASE("the state by the settings is what status says of the same moment", "[drbd][proc]") {
-  const auto shown = read_show_text(read_capture(both_secondary + "drbdsetup-show.alpha.txt").out);
+  const auto shown = read_show(read_capture(both_secondary + "drbdsetup-show.alpha.txt").out);
   REQUIRE(shown);
   const auto resources =
       read_proc(*shown, read_capture(both_secondary + "proc-drbd.alpha.txt").out);

@@ -10,7 +10,7 @@ namespace {
 
 using namespace drbd;
 
-enum class Reader { StatusText, StatusJson, ShowText, ShowJson, Dump, ProcDrbd, Answer };
+enum class Reader { StatusText, StatusJson, Show, Dump, ProcDrbd, Answer };
 
 Reader reader_for(const std::string& command) {
   // Of several commands only the last one printed something.
@@ -24,7 +24,7 @@ Reader reader_for(const std::string& command) {
   if (verb == "status")
     return json ? Reader::StatusJson : Reader::StatusText;
   if (verb == "show")
-    return json ? Reader::ShowJson : Reader::ShowText;
+    return Reader::Show;
   if (verb == "dump")
     return Reader::Dump;
   if (verb == "primary" || verb == "secondary" || verb == "net-options")
@@ -151,10 +151,8 @@ std::string read_and_render(const Capture& capture, const std::string& text) {
       return render(read_status_text(text));
     case Reader::StatusJson:
       return render(read_status_json(text));
-    case Reader::ShowText:
-      return render_each(read_show_text(text));
-    case Reader::ShowJson:
-      return render_each(read_show_json(text));
+    case Reader::Show:
+      return render_each(read_show(text));
     case Reader::Dump:
       return render_dump(
           read_dump(text, capture.command.substr(capture.command.find_last_of(' ') + 1)));

@@ -377,10 +377,10 @@ TEST_CASE("the settings in force are read as each generation shows them", "[drbd
   }
   SECTION("9") {
     Node node = Node::v9();
-    node.answer("drbd9/two-volumes-primary-here.show-json-defaults.txt");
+    node.answer("drbd9/two-volumes-primary-here.show-text-defaults.txt");
     const auto settings = node.drbd->settings("r1", 2s);
     REQUIRE(settings);
-    CHECK(node.processes.commands == Commands{"drbdsetup show r1 --show-defaults --json"});
+    CHECK(node.processes.commands == Commands{"drbdsetup show r1 --show-defaults"});
     REQUIRE(settings->connections.size() == 1);
     CHECK(settings->connections[0].peer == "node2");
   }
@@ -396,7 +396,7 @@ TEST_CASE("settings that cannot be read are an error", "[drbdsetup]") {
   }
   SECTION("9, unknown: drbdsetup itself does not fail") {
     Node node = Node::v9();
-    node.answer("drbd9/unknown.show-json.txt");
+    node.answer(0, "", "");
     CHECK_FALSE(node.drbd->settings("nosuch", 2s));
   }
   SECTION("no answer in time") {
@@ -533,7 +533,7 @@ TEST_CASE("what is configured about two primaries is asked of drbdadm", "[drbdse
     CHECK(says(node.drbd->configured_two_primaries("r0", 6s).error().message, "breaks off"));
     node.answer(0, dump, "");
     CHECK(says(node.drbd->configured_two_primaries("r1", 6s).error().message,
-               "does not understand: 'resource r0 {'"));
+               "does not understand in line"));
   }
   SECTION("drbdadm does not answer") {
     node.fails("no answer within 6000 ms", ETIMEDOUT);

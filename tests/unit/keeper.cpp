@@ -732,6 +732,16 @@ TEST_CASE("the kernel has let go of a disk: a remove that was skipped gets a kee
     REQUIRE(hotplug::keep(node.host, "Wheezy"));
     CHECK(node.drbd.role(1) == Role::Secondary);
   }
+  SECTION("its gone did not get the resource's lock") {
+    node.store.wipe("backend/vbd/5");
+    node.records.resource_locked = true;
+    node.clock.at(29s, [&] { node.records.resource_locked = false; });
+    CHECK_FALSE(hotplug::gone(node.host, FakeNode::path(5)));
+    CHECK(node.keepers == Calls{"Wheezy"});
+    REQUIRE(hotplug::keep(node.host, "Wheezy"));
+    CHECK(node.drbd.role(1) == Role::Secondary);
+    CHECK(node.records.all.empty());
+  }
   SECTION("remove was called") {
     REQUIRE(node.remove(5));
     REQUIRE(hotplug::gone(node.host, FakeNode::path(5)));
@@ -770,9 +780,11 @@ TEST_CASE("the keeper gives back what an add that was killed took, when its gues
   }
   SECTION("still there: the toolstack is at it") {
     node.records.all.front().phase = record::Phase::Attached;
-    node.clock.at(10s, [&] { node.clock.asked_to_end = true; });
-    CHECK_FALSE(node.keep());
-    CHECK(node.drbd.role(1) == Role::Primary);
+    node.clock.at(1min, [&] { CHECK(node.drbd.role(1) == Role::Primary); });
+    REQUIRE(node.keep());
+    CHECK(node.clock.elapsed() > 2min);  // nobody is
+    CHECK(node.drbd.role(1) == Role::Secondary);
+    CHECK_FALSE(node.two_primaries());
   }
 }
 
