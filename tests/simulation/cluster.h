@@ -35,6 +35,7 @@ struct Domain {
   std::string uuid;
   Run run = Run::Paused;
   std::vector<Disk> disks;
+  bool boots_from_disk = false;
   bool is_new = false;      ///< a start has made it, and it has not run yet
   bool ending = false;      ///< its toolstack has begun to take it down
   bool half_ended = false;  ///< that xl was killed in the middle

@@ -146,7 +146,7 @@ drbd::Resource DrbdModel::status(int resource, int node) {
     if (p == node)
       continue;
     const Side& end = side(resource, node, p);
-    if (!v9 && end.link == Link::StandAlone)
+    if (!v9 && end.link == Link::StandAlone && !end.disconnecting)
       continue;
     drbd::Peer peer;
     peer.name = v9 ? "node" + std::to_string(p) : "peer";
@@ -155,7 +155,8 @@ drbd::Resource DrbdModel::status(int resource, int node) {
     const bool connected = end.link == Link::Connected;
     switch (end.link) {
       case Link::StandAlone:
-        peer.connection = drbd::Connection::StandAlone;
+        peer.connection =
+            end.disconnecting ? drbd::Connection::Disconnecting : drbd::Connection::StandAlone;
         break;
       case Link::Connecting:
         peer.connection = drbd::Connection::Connecting;
@@ -250,6 +251,14 @@ void DrbdModel::set_role(int resource, int node, int volume, bool primary) {
 
 /// DRBD 9 asks every node that its peers are connected to, too. Two nodes without disks may both be
 /// Primary through one that has one, if that is allowed towards it [3].
+/// Towards any peer.
+bool DrbdModel::allows_two_primaries(int resource, int node) const {
+  for (int p = 0; p < shape_.nodes; ++p)
+    if (p != node && side(resource, node, p).two_primaries)
+      return true;
+  return false;
+}
+
 bool DrbdModel::reaches_hidden_primary(int resource, int node) const {
   for (int p = 0; p < shape_.nodes; ++p) {
     if (p == node || !sees_each_other(resource, node, p))
@@ -295,7 +304,8 @@ std::optional<drbd::Answer> DrbdModel::take_role(int resource, int node, int vol
   if (!has_quorum(resource, node))
     return refusal(code::no_quorum);
   if (shape_.generation == 9 && reaches_hidden_primary(resource, node))
-    return refusal(code::not_strongly_connected);
+    return refusal(allows_two_primaries(resource, node) ? code::not_strongly_connected
+                                                        : code::two_primaries);
   for (int p = 0; p < shape_.nodes; ++p) {
     if (p == node || side(resource, node, p).link != Link::Connected || !is_primary(resource, p))
       continue;
@@ -591,7 +601,7 @@ DrbdModel::Meeting DrbdModel::meet_primaries(int resource, int a, int b) {
   for (int n = 0; n < shape_.nodes; ++n)
     if (n != asking)
       others.push_back(n);
-  if (std::none_of(others.begin(), others.end(), allows))
+  if (!allows_two_primaries(resource, asking))
     return Meeting::Refused;
   const auto sees_all = [&](int n) {
     return std::all_of(primaries.begin(), primaries.end(),
@@ -790,7 +800,18 @@ void DrbdModel::part(int resource, int node, int peer) {
   constexpr const char* why = "incompatible allow-two-primaries settings";
   log(node, connection_of(resource, peer), why);
   stand_alone(resource, node, peer, why);
-  side(resource, node, peer).settings_differ = true;
+  Side& end = side(resource, node, peer);
+  end.settings_differ = true;
+  end.disconnecting = true;
+  // 9 runs `drbdadm disconnected` before (conn_disconnect).
+  const Time handler = shape_.generation == 9 ? milliseconds(20 + world_.choices().below(200)) : 0;
+  world_.scheduler().after(milliseconds(1) + handler, [=, this, epoch = end.epoch] {
+    Side& then = side(resource, node, peer);
+    if (!is_on(node) || then.epoch != epoch)
+      return;
+    then.disconnecting = false;
+    notify(resource, node);
+  });
   if (settings_differ)
     settings_differ(resource, node);
 }
@@ -873,7 +894,7 @@ void DrbdModel::power_off(int node) {
       if (p == node)
         continue;
       Side& end = side(r, node, p);
-      end.syncing = false;
+      end.syncing = end.disconnecting = false;
       end.link = Link::Connecting;
       ++end.epoch;
       if (side(r, p, node).link >= Link::Handshake)
@@ -938,7 +959,7 @@ drbd::Answer DrbdModel::disconnect(int resource, int node) {
 void DrbdModel::connect(int resource, int node) {
   for (int p = 0; p < shape_.nodes; ++p) {
     Side& end = side(resource, node, p);
-    if (p == node || end.link != Link::StandAlone)
+    if (p == node || end.link != Link::StandAlone || end.disconnecting)
       continue;
     end.two_primaries = configured_two_primaries(resource);
     begin_to_connect(resource, node, p);
@@ -950,7 +971,7 @@ drbd::Answer DrbdModel::connect(int resource, int node, int peer) {
   Side& end = side(resource, node, peer);
   if (!site(resource, node).up)
     return refusal(code::resource_unknown);
-  if (end.link != Link::StandAlone)
+  if (end.link != Link::StandAlone || end.disconnecting)
     return refusal(102);  // "Local address(port) already in use."
   if (shape_.generation != 9)
     end.two_primaries = configured_two_primaries(resource);
@@ -962,7 +983,7 @@ drbd::Answer DrbdModel::connect(int resource, int node, int peer) {
 void DrbdModel::begin_to_connect(int resource, int node, int peer) {
   Side& end = side(resource, node, peer);
   end.link = Link::Connecting;
-  end.settings_differ = false;
+  end.settings_differ = end.disconnecting = false;
   ++end.epoch;
   log(node, connection_of(resource, peer), "conn( StandAlone -> Unconnected )");
   notify(resource, node);

@@ -159,6 +159,7 @@ class DrbdModel {
     bool peer_primary = false;        ///< as shown here
     bool syncing = false;             ///< target
     bool settings_differ = false;     ///< StandAlone for that
+    bool disconnecting = false;       ///< not shown as StandAlone yet
     std::uint64_t epoch = 0;
   };
 
@@ -173,6 +174,7 @@ class DrbdModel {
   }
   bool reachable(int a, int b) const { return is_on(a) && is_on(b) && !is_cut(a, b); }
   bool reaches_hidden_primary(int resource, int node) const;
+  bool allows_two_primaries(int resource, int node) const;
   std::optional<drbd::Answer> take_role(int resource, int node, int volume);
   bool has_data(int resource, int node, int volume) const;
   bool is_written_to(int resource, int node) const;

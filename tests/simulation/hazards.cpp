@@ -344,7 +344,10 @@ TEST_CASE("a start where the link is cut and the peer may have the guest is refu
 }
 
 TEST_CASE("a guest reboots though the peer is dead") {
-  Stage stage(shape_of(GENERATE(8, 9)));
+  Stage stage(shape_of(GENERATE(8, 9)), false);
+  stage.web.boots_from_disk = GENERATE(false, true);
+  stage.toolstack.create(0, stage.web);
+  stage.settle();
   stage.cluster.crash(1);
   stage.run(seconds(20));
   stage.toolstack.shutdown(0, "web", true);
@@ -446,7 +449,8 @@ TEST_CASE("a guest that another script attached gives the role back") {
 
 TEST_CASE("a bootloader's look at the disk is followed by the guest's own use") {
   Stage stage(shape_of(GENERATE(8, 9)), false);
-  stage.toolstack.create(0, stage.web, true);
+  stage.web.boots_from_disk = true;
+  stage.toolstack.create(0, stage.web);
   stage.settle();
   CHECK(stage.runs_on() == "node0");
 }
@@ -761,6 +765,7 @@ TEST_CASE("a person decides that the guest starts without its peer") {
   stage.cluster.crash(1);
   stage.run(seconds(20));
   REQUIRE(stage.cluster.drbd().try_promote(0, 0, 0)->ok());
+  stage.web.boots_from_disk = GENERATE(false, true);
   stage.toolstack.create(0, stage.web);
   stage.settle();
   CHECK(stage.runs_on() == "node0");

@@ -56,7 +56,7 @@ class Story {
       for (int r = 0; r < cluster_.drbd().shape().resources; ++r)
         cluster_.may_stand_alone.insert(r);
     toolstack_.on_stage = [this](const Migration& migration) { at_stage(migration.stage); };
-    toolstack_.create(0, guests_.front(), choices_.one_in(8));
+    create(0, guests_.front());
     run_until(seconds(3));
     const std::uint32_t deeds = 1 + choices_.below(6);
     for (std::uint32_t i = 0; i < deeds && !world_.violated(); ++i)
@@ -167,6 +167,10 @@ class Story {
   }
 
   const Guest& web() const { return guests_.front(); }
+  void create(int node, Guest guest) {
+    guest.boots_from_disk = choices_.one_in(8);
+    toolstack_.create(node, guest);
+  }
   int other(int node) {
     const int nodes = cluster_.nodes();
     if (nodes == 2)
@@ -199,7 +203,7 @@ class Story {
       case Deed::Create:
         if (cluster_.configured.starts_unseen && guest_may_exist())
           return;
-        toolstack_.create(node, guests_[choices_.weighted({5, 1})], choices_.one_in(8));
+        create(node, guests_[choices_.weighted({5, 1})]);
         return;
       case Deed::CreateEverywhere:
         if (cluster_.configured.starts_unseen)

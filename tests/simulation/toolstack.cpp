@@ -153,7 +153,10 @@ void Toolstack::take_down(int node, unsigned id) {
 }
 
 bool Toolstack::build(int node, const Guest& guest, bool reboots) {
+  if (guest.boots_from_disk && !bootloader(node, guest))
+    return false;
   Domain& made = cluster_.make_domain(node, guest.name, guest.uuid, guest.disks);
+  made.boots_from_disk = guest.boots_from_disk;
   made.is_new = !reboots;
   const unsigned id = made.id;
   scheduler().sleep(milliseconds(20 + choices().below(100)));
@@ -170,16 +173,16 @@ bool Toolstack::build(int node, const Guest& guest, bool reboots) {
   return true;
 }
 
-/// pygrub reads the first disk through dom0.
-void Toolstack::bootloader(int node, const Guest& guest) {
+/// pygrub reads the first disk through dom0; false when it cannot.
+bool Toolstack::bootloader(int node, const Guest& guest) {
   Domain dom0;
   dom0.node = node;
   const Disk& disk = guest.disks.front();
   const auto path = Cluster::path_of(dom0, disk);
   if (cluster_.value(node, path / "state"))
-    return;
+    return true;
   cluster_.write_backend(dom0, disk);
-  run(node, Verb::Add, path, false);
+  const bool good = run(node, Verb::Add, path, false).ok;
   scheduler().sleep(milliseconds(100 + choices().below(300)));
   const int boots = cluster_.drbd().boots(node);
   scheduler().after(milliseconds(choices().below(100)), [=, this] {
@@ -189,17 +192,14 @@ void Toolstack::bootloader(int node, const Guest& guest) {
   cluster_.set_backend_state(node, path, "6");
   run_remove(node, path);
   wipe(node, path);
+  return good;
 }
 
-void Toolstack::create(int node, const Guest& guest, bool with_bootloader) {
+void Toolstack::create(int node, const Guest& guest) {
   if (!cluster_.drbd().is_on(node) || cluster_.find(node, guest.name) != nullptr)
     return;
   cluster_.world().tell(node, "xl", "create ", guest.name);
-  start(node, "create", [=, this] {
-    if (with_bootloader)
-      bootloader(node, guest);
-    build(node, guest);
-  });
+  start(node, "create", [=, this] { build(node, guest); });
 }
 
 void Toolstack::shutdown(int node, const std::string& name, bool reboot) {
@@ -208,7 +208,10 @@ void Toolstack::shutdown(int node, const std::string& name, bool reboot) {
     return;
   cluster_.world().tell(node, "xl", reboot ? "reboot " : "shutdown ", name);
   const unsigned id = domain->id;
-  const Guest guest{.name = domain->name, .uuid = domain->uuid, .disks = domain->disks};
+  const Guest guest{.name = domain->name,
+                    .uuid = domain->uuid,
+                    .disks = domain->disks,
+                    .boots_from_disk = domain->boots_from_disk};
   const bool unattended = domain->unattended;
   start(node, "shutdown", [=, this] {
     scheduler().sleep(milliseconds(50 + choices().below(500)));
@@ -368,6 +371,7 @@ void Toolstack::receive(const std::shared_ptr<Migration>& migration) {
       cluster_.make_domain(m.target, m.guest.name + "--incoming", m.guest.uuid, m.guest.disks).id;
   const auto domain = [&] { return cluster_.domain(m.target, id); };
   const auto usable = [&] { return domain() != nullptr && !domain()->ending; };
+  domain()->boots_from_disk = m.guest.boots_from_disk;
   domain()->migrating = true;
   const Done at_end([&] {
     if (domain() != nullptr)

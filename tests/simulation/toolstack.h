@@ -17,6 +17,7 @@ struct Guest {
   std::string name;
   std::string uuid;
   std::vector<Disk> disks;
+  bool boots_from_disk = false;  ///< through pygrub
 };
 
 /// What went wrong with one migration, and when.
@@ -40,7 +41,7 @@ class Toolstack {
   explicit Toolstack(Cluster& cluster) : cluster_(cluster) {}
 
   // Each is an xl of its own. Their results are in the cluster.
-  void create(int node, const Guest& guest, bool with_bootloader = false);
+  void create(int node, const Guest& guest);
   void shutdown(int node, const std::string& name, bool reboot = false);
   void destroy(int node, const std::string& name);
   std::shared_ptr<Migration> migrate(const Guest& guest, int source, int target);
@@ -78,7 +79,7 @@ class Toolstack {
   void wipe(int node, const xenstore::BackendPath& path);
   void take_down(int node, unsigned id);
   bool build(int node, const Guest& guest, bool reboots = false);
-  void bootloader(int node, const Guest& guest);
+  bool bootloader(int node, const Guest& guest);
   void send(const std::shared_ptr<Migration>& migration, unsigned id);
   void receive(const std::shared_ptr<Migration>& migration);
   void reach(Migration& migration, int stage);
