@@ -19,6 +19,8 @@ set_tests_properties(
   "lab:an HVM guest boots from an IDE disk, which takes minutes here"
   "lab:an HVM guest boots from its disk through QEMU, and migrates live"
   "lab:a PV guest boots through pygrub from its disk - the role outlasts pygrub"
+  "lab:a guest boots through pygrub where the peer is away - by decision, and when it reboots"
+  "lab:xenstored is started anew under a guest - nobody else gets its disk"
   "lab:a PVH guest is created and writes - its node is Primary until shutdown"
   "lab:a guest is created paused, is paused, hangs, and is destroyed"
   "lab:a guest crashes - restart, destroy, preserve and rename-restart"

@@ -16,6 +16,11 @@ void put_boot_disk(Node& node) {
       "&& udevadm settle && drbdadm secondary Wheezy");
 }
 
+// As xen-create-image writes it: a disk that looks like a partition.
+constexpr const char* create_by_pygrub =
+    "xl create /etc/xen/boot.cfg 'type=\"pv\"' 'bootloader=\"pygrub\"' "
+    "'disk=[\"drbd:Wheezy,xvda2,w\", \"drbd:Jessie,xvdb,w\"]'";
+
 // Both disks, on the node where the guest runs.
 void has_both(Node& node) {
   for (const char* resource : {"Wheezy", "Jessie"})
@@ -65,10 +70,7 @@ TEST_CASE_METHOD(Lab, "an HVM guest boots from its disk through QEMU, and migrat
 
 TEST_CASE_METHOD(Lab, "a PV guest boots through pygrub from its disk - the role outlasts pygrub") {
   put_boot_disk(node1);
-  // As xen-create-image writes it: a disk that looks like a partition.
-  node1.types(
-      "xl create /etc/xen/boot.cfg 'type=\"pv\"' 'bootloader=\"pygrub\"' "
-      "'disk=[\"drbd:Wheezy,xvda2,w\", \"drbd:Jessie,xvdb,w\"]'");
+  node1.types(create_by_pygrub);
   node1.reports("boot", "guest: up, .* loader=pygrub.*");
   REQUIRE(node1.role("Wheezy") == "Primary");
   REQUIRE(node1.backend("boot", xvda + 2).hotplug_status == "connected");
@@ -89,6 +91,30 @@ TEST_CASE_METHOD(Lab, "a PV guest boots through pygrub from its disk - the role 
   REQUIRE(node1.role("Wheezy") == "Secondary");
   node1.left_nothing("Wheezy");
   node1.left_nothing("Jessie");
+  records_are_whole("boot", disk_of_jessie);
+}
+
+TEST_CASE_METHOD(
+    Lab, "a guest boots through pygrub where the peer is away - by decision, and when it reboots") {
+  put_boot_disk(node1);
+  node2.loses_power();
+  REQUIRE_THAT(node1.fails(create_by_pygrub), ContainsSubstring("is not connected to"));
+  node1.types("xenstore-rm backend/vbd/0");  // libxl leaves what it could not attach to itself
+  for (const char* resource : {"Wheezy", "Jessie"})
+    node1.left_nothing(resource);
+
+  node1.types("drbdadm primary Wheezy Jessie");
+  node1.types(create_by_pygrub);
+  node1.guest_writes("boot");
+  const long written = node1.last_record("boot");
+  node1.types("xl reboot boot");
+  node1.finds_records("boot", written);  // the disk was blank before
+  node1.guest_writes("boot");
+  ends(node1, "xl destroy");
+
+  node2.boots();
+  for (const char* resource : {"Wheezy", "Jessie"})
+    node2.waits_until_up_to_date(resource);
   records_are_whole("boot", disk_of_jessie);
 }
 
