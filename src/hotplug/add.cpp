@@ -205,10 +205,10 @@ class Attaching {
     if (auto released = release_abandoned(*seen); !released)
       return failure(released.error());
 
-    auto decision = decide(*seen);
+    auto decision = decide(*seen, *volume);
     if (!decision)
       return failure(decision.error());
-    if (decision->action == Action::Promote && is_primary_by_person(*seen) &&
+    if (decision->action == Action::Promote && is_primary_by_person(*seen, *volume) &&
         !drbd::sees_every_peer(seen->resource) && !volume->role)
       if (auto end = rule_out_opener(seen->resource); !end || *end)
         return end ? Result<TurnEnd>(**end) : failure(end.error());
@@ -247,10 +247,18 @@ class Attaching {
     return {};
   }
 
-  /// Neither this run nor any other made the resource Primary, as far as anybody remembers: what a
+  /// Neither this run nor any other made the volume Primary, as far as anybody remembers: what a
   /// skipped `remove` left is nobody's decision.
-  bool is_primary_by_person(const Survey& seen) const {
-    return seen.resource.role == Role::Primary && (claim_ ? by_person_ : seen.claims.empty());
+  bool is_primary_by_person(const Survey& seen, const drbd::Volume& volume) const {
+    return volume.role.value_or(seen.resource.role) == Role::Primary &&
+           (claim_ ? by_person_ : nobody_claims(seen, volume));
+  }
+
+  /// The role that the volume has: on 8.4 each has its own.
+  static bool nobody_claims(const Survey& seen, const drbd::Volume& volume) {
+    return std::ranges::none_of(seen.claims, [&](const Claim& claim) {
+      return !volume.role || claim.minor < 0 || claim.minor == volume.minor;
+    });
   }
 
   /// On DRBD 9 whoever opens the device makes it Primary as well, for as long. What nobody has
@@ -281,10 +289,10 @@ class Attaching {
     return std::optional<TurnEnd>();
   }
 
-  Result<Decision> decide(const Survey& seen) {
+  Result<Decision> decide(const Survey& seen, const drbd::Volume& requested) {
     policy::Situation situation{.resource = seen.resource,
                                 .users = {},
-                                .primary_by_person = is_primary_by_person(seen),
+                                .primary_by_person = is_primary_by_person(seen, requested),
                                 .held = false,
                                 .settings = {},
                                 .waited_for_peer = waited(Awaited::Peer),
@@ -645,7 +653,7 @@ class Attaching {
   /// Written before the role is touched: whatever happens to us then, `remove` knows.
   Result<void> claim(const Survey& seen, const drbd::Volume& volume, bool is_primary) {
     if (!claim_) {
-      by_person_ = is_primary && seen.in_use.empty() && seen.claims.empty();
+      by_person_ = is_primary && seen.in_use.empty() && nobody_claims(seen, volume);
       claim_ = Claim{.backend = path_,
                      .resource = request_.resource,
                      .volume = request_.volume,

@@ -1139,6 +1139,30 @@ TEST_CASE("a person's decision outlasts a wait") {
   REQUIRE(add(node, 5));
 }
 
+TEST_CASE("8.4: a person's decision holds for both disks of a guest, also when one is waited for") {
+  FakeNode node(8);
+  node.second_volume();
+  node.guest(5, "web", "uuid-web", "Wheezy/0", "w", FakeNode::xvda);
+  node.guest(5, "web", "uuid-web", "Wheezy/1", "w", FakeNode::xvdb);
+  node.link_is_down();
+  REQUIRE(node.records.write(record::Outage{.peer = "ipv4:10.0.0.2", .until = TimePoint() + 60s}));
+  node.drbd.make_primary(1);
+  node.drbd.make_primary(2);
+  Result<void> second;
+  SECTION("udev looks at the device") {
+    node.drbd.open = {1};
+    node.clock.at(100ms, [&] { second = add(node, 5, FakeNode::xvdb); });
+    node.clock.at(150ms, [&] { node.drbd.open.clear(); });
+  }
+  SECTION("another of Xen's scripts is at work") {
+    node.records.xen_locked = true;
+    node.clock.at(5100ms, [&] { second = add(node, 5, FakeNode::xvdb); });
+    node.clock.at(6s, [&] { node.records.xen_locked = false; });
+  }
+  CHECK(add(node, 5));
+  CHECK(second);
+}
+
 TEST_CASE("who has a DRBD 9 device open makes it Primary: that is no decision") {
   FakeNode node(9);
   node.link_is_down();
