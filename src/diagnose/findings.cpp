@@ -355,7 +355,9 @@ class Looker {
                   is_new(volume)
                       ? "if it is new, and there is nothing to lose, its copies count as equal "
                         "from here on with\ndrbdadm new-current-uuid --clear-bitmap " +
-                            name() + '/' + std::to_string(volume.number)
+                            name() + '/' + std::to_string(volume.number) +
+                            "\nwhile they are connected. If DRBD refuses, it is not new: see "
+                            "`drbdadm primary --force` in drbdadm(8)"
                       : "connect the node with the good data; it is copied by itself "
                         "then\ndrbdadm adjust " +
                             name());
@@ -372,7 +374,8 @@ class Looker {
     return volume.disk == Disk::Inconsistent && drbd::sees_every_peer(resource_) &&
            std::ranges::all_of(resource_.peers, [&](const drbd::Peer& peer) {
              return std::ranges::any_of(peer.volumes, [&](const drbd::PeerVolume& each) {
-               return each.number == volume.number && each.disk == Disk::Inconsistent;
+               return each.number == volume.number &&
+                      (each.disk == Disk::Inconsistent || each.is_client);
              });
            });
   }
@@ -535,7 +538,8 @@ class Looker {
                                     "Primaries then"
                                   : "forbids two Primaries again";
     if (resource_.role == Role::Primary && users_.empty())
-      return "gives the role back as soon as the device is free" + held_by();
+      return "gives the role back as soon as the device is free, and no `remove` will come for it" +
+             held_by();
     if (std::ranges::any_of(facts_.records.claims, [&](const record::Claim& claim) {
           return claim.resource == name() && claim.unanswered;
         }))

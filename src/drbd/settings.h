@@ -27,7 +27,7 @@ struct VolumeSettings {
 
 struct Settings {
   std::string resource;
-  std::vector<VolumeSettings> volumes{};  ///< as far as the text of `drbdsetup show` was read
+  std::vector<VolumeSettings> volumes{};
   /// Empty when no connection is configured in the kernel: never connected, or StandAlone on 8.4.
   std::vector<ConnectionSettings> connections;
   /// DRBD 8.4, where it belongs to the disks and is known without a connection: that of the weakest

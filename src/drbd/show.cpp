@@ -18,7 +18,6 @@
 //           net { protocol C; allow-two-primaries no; fencing dont-care; _name "node2"; }
 //       }
 //   }
-#include "drbd/net_option.h"
 #include "drbd/readers.h"
 #include "drbd/text.h"
 
@@ -35,6 +34,25 @@ bool set_number(int& target, std::string_view value) {
   const auto number = number_from(value);
   target = number.value_or(target);
   return number.has_value();
+}
+
+/// Takes over one option of a connection; one that is of no interest is passed over. False: its
+/// value is not one that DRBD has for it.
+bool set_net_option(ConnectionSettings& connection, std::string_view name, std::string_view value) {
+  if (name == "allow-two-primaries") {
+    connection.two_primaries = value == "yes";
+    return value == "yes" || value == "no";
+  }
+  if (name == "protocol") {
+    if (value != "A" && value != "B" && value != "C")
+      return false;
+    connection.protocol = value.front();
+  } else if (name == "fencing") {
+    connection.fencing = value;
+  } else if (name == "_name") {
+    connection.peer = value;
+  }
+  return true;
 }
 
 class ShowReader {

@@ -115,7 +115,8 @@ class Attaching {
  private:
   /// Before a guest starts whose kernel is on its disk, the toolstack attaches the disk to its own
   /// domain for as long as pygrub reads it. Then it attaches it to the guest, by another `add`:
-  /// what lets that guest start must still be there.
+  /// what lets that guest start must still be there. (So is `xl block-attach 0`; it is a user
+  /// then.)
   bool is_for_toolstack() const { return path_.frontend() == 0; }
 
   Result<xenstore::Backend> read_backend() {
@@ -634,8 +635,8 @@ class Attaching {
         !published)
       return failure("DRBD resource " + request_.resource + ": " + published.error().message);
     claim_->phase = Phase::Attached;
-    // From here on it is ours; but what the toolstack only looks at stays for the guest.
-    claim_->leave_role = by_person_ && is_for_toolstack();
+    // From here on it is ours; but what the toolstack only looks at, and the guest needs, stays.
+    claim_->leave_role = by_person_ && is_for_toolstack() && !drbd::sees_every_peer(seen.resource);
     if (!is_for_toolstack())
       static_cast<void>(host_.records.remove_held(request_.resource));  // it ends by itself, too
     if (auto written = host_.records.write(*claim_); !written)

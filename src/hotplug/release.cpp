@@ -139,8 +139,8 @@ class Release {
                                             " still uses it");
       return Turn::Done;
     }
-    if ((*mine)->leave_role)
-      return forget();
+    if ((*mine)->leave_role)  // what the claims on other volumes say, on 8.4, is not its affair
+      return drop(**mine);
     const auto remembered = remember_for_later(*seen, **mine);
     complain_once(remembered);
     was_attached_ = was_attached_ && !remembered;
@@ -191,7 +191,8 @@ class Release {
   }
 
   Result<void> remember_for_later(const Survey& seen, const Claim& mine) {
-    if (!was_attached_ || seen.resource.role != Role::Primary)
+    constexpr xenstore::DomId toolstack = 0;  // no guest, though xend gives it a vm
+    if (!was_attached_ || seen.resource.role != Role::Primary || own_.frontend() == toolstack)
       return {};
     const auto domain = xenstore::read_domain(host_.store, own_.frontend());
     if (!domain)
@@ -334,7 +335,7 @@ class Release {
     std::vector<drbd::Volume> volumes;
     for (const drbd::Volume& volume : resource.volumes) {
       const bool claimed = std::any_of(claims.begin(), claims.end(), [&](const Claim& claim) {
-        return claim.minor == volume.minor || claim.minor < 0;
+        return (claim.minor == volume.minor || claim.minor < 0) && !claim.leave_role;
       });
       const bool by_resource = !volume.role;
       if (role_of(resource, volume) == Role::Primary && (claimed || by_resource))

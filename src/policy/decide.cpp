@@ -79,16 +79,15 @@ bool has_quorum_policy(const drbd::Settings& settings, const Resource& resource)
 
 /// Why the peer counts as not connected.
 std::string what_is_missing(const Peer& peer) {
-  const std::string connection(to_string(peer.connection));
   const auto alone = std::find_if(peer.volumes.begin(), peer.volumes.end(), [](const auto& each) {
     return each.replication == Replication::Off;
   });
   // DRBD 9 connects the other volumes when one is not configured there.
   return peer.connection == Connection::Connected && peer.role != Role::Unknown &&
                  alone != peer.volumes.end()
-             ? connection + ", but volume " + std::to_string(alone->number) +
+             ? "volume " + std::to_string(alone->number) +
                    " is not replicated: run `drbdadm adjust` there, too"
-             : connection;
+             : std::string(to_string(peer.connection));
 }
 
 std::string names_of_unseen(const Situation& situation) {

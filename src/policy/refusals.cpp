@@ -23,7 +23,7 @@ std::string meaning(const drbd::Resource& state, const drbd::Answer& answer) {
     case code::two_primaries:
     case code::other_volume_primary_on_peer:
     case code::not_strongly_connected:
-      return drbd::sees_every_peer(state)
+      return state.peers.size() < 2 || drbd::sees_every_peer(state)
                  ? "another node became Primary at the same moment"
                  : "another node is Primary, most likely one that this node does not see, but a "
                    "node that it sees does: the guest may run there. Look at `xl list` on all "
@@ -34,9 +34,8 @@ std::string meaning(const drbd::Resource& state, const drbd::Answer& answer) {
              "`drbdadm status " +
              resource +
              "`: a resync must finish first, or the link to the node with the good data must come "
-             "back. A new resource, Inconsistent on every node, needs its first synchronisation: "
-             "see "
-             "`drbdadm primary --force` in drbdadm(8), which makes one node's data the truth";
+             "back. A new resource, Inconsistent on every node, needs its first data: see "
+             "`new-current-uuid` and `primary --force` in drbdadm(8)";
     case code::peer_not_outdated:
       return "fencing is configured, and the other node could not be fenced. Look in the kernel "
              "log "

@@ -249,8 +249,6 @@ void DrbdModel::set_role(int resource, int node, int volume, bool primary) {
     check();
 }
 
-/// DRBD 9 asks every node that its peers are connected to, too. Two nodes without disks may both be
-/// Primary through one that has one, if that is allowed towards it [3].
 /// Towards any peer.
 bool DrbdModel::allows_two_primaries(int resource, int node) const {
   for (int p = 0; p < shape_.nodes; ++p)
@@ -259,6 +257,8 @@ bool DrbdModel::allows_two_primaries(int resource, int node) const {
   return false;
 }
 
+/// DRBD 9 asks every node that its peers are connected to, too. Two nodes without disks may both be
+/// Primary through one that has one, if that is allowed towards it [3].
 bool DrbdModel::reaches_hidden_primary(int resource, int node) const {
   for (int p = 0; p < shape_.nodes; ++p) {
     if (p == node || !sees_each_other(resource, node, p))

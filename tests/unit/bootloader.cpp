@@ -21,10 +21,11 @@ void ends(FakeNode& node, unsigned domain) {
   node.store.wipe("backend/vbd/" + std::to_string(domain));
 }
 
-/// The toolstack's own domain has no vm.
-Result<void> bootloader_reads(FakeNode& node) {
-  node.guest(0, "Domain-0", "");
-  node.store.values.erase("/local/domain/0/vm");
+/// With xl the toolstack's own domain has no vm, with xend it has one.
+Result<void> bootloader_reads(FakeNode& node, bool with_vm = false) {
+  node.guest(0, "Domain-0", "uuid-of-nobody");
+  if (!with_vm)
+    node.store.values.erase("/local/domain/0/vm");
   if (auto attached = hotplug::add(node.host, FakeNode::path(0)); !attached)
     return attached;
   ends(node, 0);
@@ -35,11 +36,12 @@ Result<void> bootloader_reads(FakeNode& node) {
 
 TEST_CASE("a guest reboots through its bootloader while the peer is away") {
   FakeNode node(GENERATE(8, 9));
-  REQUIRE(bootloader_reads(node));
+  const bool with_vm = GENERATE(false, true);
+  REQUIRE(bootloader_reads(node, with_vm));
   REQUIRE(starts(node, 5));
   node.link_is_down();
   ends(node, 5);
-  REQUIRE(bootloader_reads(node));
+  REQUIRE(bootloader_reads(node, with_vm));
   CHECK(node.drbd.role(1) == Role::Secondary);
   REQUIRE(starts(node, 6));
   CHECK(node.drbd.role(1) == Role::Primary);
@@ -75,4 +77,32 @@ TEST_CASE("a bootloader leaves no role behind that nobody had given") {
   node.link_is_down();
   REQUIRE(bootloader_reads(node));
   CHECK(node.drbd.role(1) == Role::Secondary);
+}
+
+TEST_CASE("what a bootloader's look finds Primary is no decision while the peer is seen") {
+  FakeNode node(GENERATE(8, 9));
+  node.drbd.make_primary(1);
+  REQUIRE(bootloader_reads(node));
+  CHECK(node.drbd.role(1) == Role::Secondary);
+}
+
+TEST_CASE("8.4: a decision about one volume leaves what is to be done about another") {
+  FakeNode node(8);
+  node.second_volume();
+  node.guest(5, "web", "uuid-web", "Wheezy/0");
+  REQUIRE(hotplug::add(node.host, FakeNode::path(5)));
+  node.drbd.open = {1};  // for long
+  node.closing(5);
+  CHECK_FALSE(node.remove(5));
+  node.store.wipe("backend/vbd/5");
+  REQUIRE(node.records.all.size() == 1);
+
+  node.link_is_down();
+  node.drbd.make_primary(2);  // by a person
+  node.guest(0, "Domain-0", "", "Wheezy/1");
+  REQUIRE(hotplug::add(node.host, FakeNode::path(0)));
+  ends(node, 0);
+  CHECK(node.drbd.role(2) == Role::Primary);
+  REQUIRE(node.records.all.size() == 1);
+  CHECK(node.records.all.front().minor == 1);
 }
