@@ -115,8 +115,8 @@ class Attaching {
  private:
   /// Before a guest starts whose kernel is on its disk, the toolstack attaches the disk to its own
   /// domain for as long as pygrub reads it. Then it attaches it to the guest, by another `add`:
-  /// what lets that guest start must still be there. (So is `xl block-attach 0`; it is a user
-  /// then.)
+  /// what lets that guest start must still be there. `xl block-attach 0` looks the same, and is a
+  /// user like any other for as long as it lasts.
   bool is_for_toolstack() const { return path_.frontend() == 0; }
 
   Result<xenstore::Backend> read_backend() {

@@ -82,8 +82,8 @@ std::string what_is_missing(const Peer& peer) {
   const auto alone = std::find_if(peer.volumes.begin(), peer.volumes.end(), [](const auto& each) {
     return each.replication == Replication::Off;
   });
-  // DRBD 9 connects the other volumes when one is not configured there.
-  return peer.connection == Connection::Connected && peer.role != Role::Unknown &&
+  // DRBD 9 connects the other volumes when one is not configured there. (8.4 shows a handshake so.)
+  return peer.node_id && peer.connection == Connection::Connected && peer.role != Role::Unknown &&
                  alone != peer.volumes.end()
              ? "volume " + std::to_string(alone->number) +
                    " is not replicated: run `drbdadm adjust` there, too"

@@ -487,6 +487,7 @@ TEST_CASE("9: a volume that the peer does not have is named") {
   FakeNode node(9);
   node.second_volume();
   node.guest(5, "web", "uuid-web", "Wheezy/0");
+  node.peer().node_id = 1;
   node.peer().volumes[1].replication = drbd::Replication::Off;
   node.peer().volumes[1].disk = drbd::Disk::Unknown;
   const auto result = add(node, 5);
