@@ -500,8 +500,10 @@ class Attaching {
     const bool hand_over = decision.action == Action::HandOver;
     if (hand_over && policy::peer_is_primary(answer) && ++windows_ < most_windows)
       return again_after(pause_for_node);
-    const bool final_for_hand_over = hand_over && policy::peer_is_primary(answer);
-    if (policy::promotion_may_pass(answer) && !final_for_hand_over &&
+    // Behind another node: neither that it lets go would be seen from here, nor what it wrote last.
+    const bool is_hidden = policy::peer_is_primary(answer) && drbd::has_lost_one_of_many(resource);
+    const bool is_final = (hand_over && policy::peer_is_primary(answer)) || is_hidden;
+    if (policy::promotion_may_pass(answer) && !is_final &&
         waited(Awaited::Refusal) < patience_for_refusal)
       return wait_for(Awaited::Refusal, says(answer));
     return failure(hand_over ? policy::explain_hand_over(resource, answer)

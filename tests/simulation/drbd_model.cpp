@@ -541,7 +541,9 @@ void DrbdModel::outdate_those_left_behind(int resource, int node) {
     for (int q = 0; q < shape_.nodes; ++q)
       if (p != node && q != node && p != q && !is_diskless(p) &&
           !sees_each_other(resource, node, p) && sees_each_other(resource, node, q) &&
-          sees_each_other(resource, q, p) && is_ahead(resource, node, p) &&
+          sees_each_other(resource, q, p) &&
+          // The writer's own disk may be no good: then its peers alone have what it writes.
+          (is_ahead(resource, node, p) || is_ahead(resource, q, p)) &&
           !std::exchange(site(resource, p).outdated, true)) {
         world_.tell(p, "drbd", name_of(resource), " is Outdated: node", q, " has newer data");
         notify(resource, p);

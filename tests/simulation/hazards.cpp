@@ -915,6 +915,19 @@ TEST_CASE("the source of an earlier migration is not taken for that of the next"
   CHECK(stage.runs_on() == "node1");
 }
 
+TEST_CASE("a start beside a Primary that only a third node sees is refused, also when that ends") {
+  Stage stage(three_nodes("majority"));
+  stage.cluster.drbd().cut(0, 2);
+  stage.run(seconds(15));
+  stage.toolstack.create(2, stage.web);
+  stage.run(seconds(12));  // of which it waits ten for the link
+  stage.toolstack.shutdown(0, "web");
+  stage.settle();
+  CHECK(stage.said("most likely one that this node does not see"));
+  CHECK(stage.runs_on() == "nowhere");
+  CHECK(stage.roles() == "Secondary/Secondary/Secondary");
+}
+
 TEST_CASE("no guest starts or reboots without quorum") {
   DrbdShape shape = three_nodes("majority");
   shape.suspends_io = false;

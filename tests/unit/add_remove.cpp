@@ -481,6 +481,7 @@ TEST_CASE("9: another node is Primary that only a third one sees") {
   const auto result = add(node, 5);
   REQUIRE_FALSE(result);
   CHECK(says(result, "most likely one that this node does not see"));
+  CHECK(node.drbd.count("primary 1") == 1);
 }
 
 TEST_CASE("9: a volume that the peer does not have is named") {
