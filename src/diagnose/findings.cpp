@@ -538,8 +538,7 @@ class Looker {
                                     "Primaries then"
                                   : "forbids two Primaries again";
     if (resource_.role == Role::Primary && users_.empty())
-      return "gives the role back as soon as the device is free, and no `remove` will come for it" +
-             held_by();
+      return "gives the role back as soon as the device is free" + held_by();
     if (std::ranges::any_of(facts_.records.claims, [&](const record::Claim& claim) {
           return claim.resource == name() && claim.unanswered;
         }))
