@@ -117,7 +117,7 @@ class Attaching {
   /// domain for as long as pygrub reads it. Then it attaches it to the guest, by another `add`:
   /// what lets that guest start must still be there. `xl block-attach 0` looks the same, and is a
   /// user like any other for as long as it lasts.
-  bool is_for_toolstack() const { return path_.frontend() == 0; }
+  bool is_for_toolstack() const { return path_.frontend() == xenstore::toolstack_domain; }
 
   Result<xenstore::Backend> read_backend() {
     auto backend = xenstore::read_backend(host_.store, path_);
@@ -498,11 +498,12 @@ class Attaching {
   Result<TurnEnd> refused(const Decision& decision, const drbd::Resource& resource,
                           const drbd::Answer& answer) {
     const bool hand_over = decision.action == Action::HandOver;
-    if (hand_over && policy::peer_is_primary(answer) && ++windows_ < most_windows)
+    const bool peer_is_primary = policy::peer_is_primary(answer);
+    if (hand_over && peer_is_primary && ++windows_ < most_windows)
       return again_after(pause_for_node);
     // Behind another node: neither that it lets go would be seen from here, nor what it wrote last.
-    const bool is_hidden = policy::peer_is_primary(answer) && drbd::has_lost_one_of_many(resource);
-    const bool is_final = (hand_over && policy::peer_is_primary(answer)) || is_hidden;
+    const bool is_hidden = drbd::has_lost_one_of_many(resource);
+    const bool is_final = peer_is_primary && (hand_over || is_hidden);
     if (policy::promotion_may_pass(answer) && !is_final &&
         waited(Awaited::Refusal) < patience_for_refusal)
       return wait_for(Awaited::Refusal, says(answer));

@@ -31,7 +31,6 @@ constexpr Duration quiet_about_role_for = std::chrono::seconds(30);
 
 /// What DRBD did not answer in time may take effect later, and a `remove` be called; not for ever.
 constexpr Duration comes_within = std::chrono::minutes(2);
-constexpr xenstore::DomId own_domain = 0;
 
 /// The use has ended without a `remove`, or its `add` was killed: the toolstack has wiped the
 /// directory, and of a guest that lives on the kernel has let go, too.
@@ -40,7 +39,8 @@ Result<bool> has_ended(Host& host, const Claim& claim) {
   if (!backend)
     return failure(backend.error());
   return !*backend &&
-         (claim.phase == Phase::Promoting || claim.backend.frontend() == own_domain ||
+         (claim.phase == Phase::Promoting ||
+          claim.backend.frontend() == xenstore::toolstack_domain ||
           !host.store.domain_exists(claim.backend.frontend()) || !is_served(host.devices, claim));
 }
 
@@ -150,7 +150,8 @@ class Keeper {
         continue;
       }
       // Who has wiped the directory of a guest that lives on may call `remove` yet.
-      if (claim.phase == Phase::Attached && claim.backend.frontend() != own_domain &&
+      if (claim.phase == Phase::Attached &&
+          claim.backend.frontend() != xenstore::toolstack_domain &&
           host_.store.domain_exists(claim.backend.frontend()) && is_late(claim.backend.text())) {
         waits = true;
         continue;

@@ -191,8 +191,8 @@ class Release {
   }
 
   Result<void> remember_for_later(const Survey& seen, const Claim& mine) {
-    constexpr xenstore::DomId toolstack = 0;  // no guest, though xend gives it a vm
-    if (!was_attached_ || seen.resource.role != Role::Primary || own_.frontend() == toolstack)
+    if (!was_attached_ || seen.resource.role != Role::Primary ||
+        own_.frontend() == xenstore::toolstack_domain)  // no guest, though xend gives it a vm
       return {};
     const auto domain = xenstore::read_domain(host_.store, own_.frontend());
     if (!domain)

@@ -23,12 +23,12 @@ std::string meaning(const drbd::Resource& state, const drbd::Answer& answer) {
     case code::two_primaries:
     case code::other_volume_primary_on_peer:
     case code::not_strongly_connected:
-      return state.peers.size() < 2 || drbd::sees_every_peer(state)
-                 ? "another node became Primary at the same moment"
-                 : "another node is Primary, most likely one that this node does not see, but a "
+      return drbd::has_lost_one_of_many(state)
+                 ? "another node is Primary, most likely one that this node does not see, but a "
                    "node that it sees does: the guest may run there. Look at `xl list` on all "
                    "nodes, and at `drbdadm status " +
-                       resource + "` which link is missing";
+                       resource + "` which link is missing"
+                 : "another node became Primary at the same moment";
     case code::no_up_to_date:
       return "neither this node nor a connected one has data that is known to be good. Look at "
              "`drbdadm status " +

@@ -15,6 +15,9 @@ namespace block_drbd::xenstore {
 
 using DomId = std::uint32_t;
 
+/// The toolstack's own, to which it attaches a guest's disk for a bootloader.
+inline constexpr DomId toolstack_domain = 0;
+
 /// Paths and what stands there.
 using Values = std::vector<std::pair<std::string, std::string>>;
 

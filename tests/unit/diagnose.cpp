@@ -56,6 +56,18 @@ struct State {
             .role = drbd::Role::Secondary};
   }
 
+  void has_second_volume() {
+    resource().volumes.push_back(volume(1, 2));
+    resource().peers.front().volumes.push_back(
+        {.number = 1, .replication = drbd::Replication::Established, .disk = drbd::Disk::UpToDate});
+  }
+
+  void is_half_primary() {
+    has_second_volume();
+    resource().role = drbd::Role::Primary;
+    resource().volumes.front().role = drbd::Role::Primary;
+  }
+
   static drbd::Peer peer() {
     return {.name = "peer",
             .node_id = {},
@@ -188,22 +200,14 @@ const std::vector<std::pair<std::string, Make>> states = {
     {"one-of-two-volumes-in-use",
      [](State& state) {
        state.facts.drbd.generation = drbd::Generation::V9;
-       state.resource().volumes.push_back(State::volume(1, 2));
-       state.resource().peers.front().volumes.push_back(
-           {.number = 1,
-            .replication = drbd::Replication::Established,
-            .disk = drbd::Disk::UpToDate});
+       state.has_second_volume();
        state.has_guest(7, "web01");
        for (drbd::Volume& volume : state.resource().volumes)
          volume.role.reset();
      }},
     {"both-volumes-asked-for",
      [](State& state) {
-       state.resource().volumes.push_back(State::volume(1, 2));
-       state.resource().peers.front().volumes.push_back(
-           {.number = 1,
-            .replication = drbd::Replication::Established,
-            .disk = drbd::Disk::UpToDate});
+       state.has_second_volume();
        state.asked.push_back(*target_from("Wheezy"));
      }},
     {"volume-missing-in-line",
@@ -227,35 +231,17 @@ const std::vector<std::pair<std::string, Make>> states = {
        state.is_primary();
        state.facts.host_uses[1] = {"mounted on /srv"};
      }},
-    {"half-promoted",
-     [](State& state) {
-       state.resource().volumes.push_back(State::volume(1, 2));
-       state.resource().role = drbd::Role::Primary;
-       state.resource().volumes.front().role = drbd::Role::Primary;
-       state.resource().peers.front().volumes.push_back(
-           {.number = 1,
-            .replication = drbd::Replication::Established,
-            .disk = drbd::Disk::UpToDate});
-     }},
+    {"half-promoted", [](State& state) { state.is_half_primary(); }},
     {"half-promoted-held-open",
      [](State& state) {
-       state.resource().volumes.push_back(State::volume(1, 2));
-       state.resource().role = drbd::Role::Primary;
-       state.resource().volumes.front().role = drbd::Role::Primary;
-       state.resource().peers.front().volumes.push_back(
-           {.number = 1,
-            .replication = drbd::Replication::Established,
-            .disk = drbd::Disk::UpToDate});
+       state.is_half_primary();
        state.facts.openers[1] = {"rsync (4711)"};
      }},
     {"one-of-two-disks-gone",
      [](State& state) {
-       state.resource().volumes.push_back(State::volume(1, 2));
+       state.has_second_volume();
        state.resource().volumes.back().disk = drbd::Disk::Diskless;
-       state.resource().peers.front().volumes.push_back(
-           {.number = 1,
-            .replication = drbd::Replication::Established,
-            .disk = drbd::Disk::Diskless});
+       state.resource().peers.front().volumes.back().disk = drbd::Disk::Diskless;
      }},
     {"both-primary",
      [](State& state) {
